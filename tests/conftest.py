@@ -1,0 +1,78 @@
+"""What `make test` runs, chosen by ONLY, LESSON and ALL, and the table at its end."""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+ONLY, LESSON, ALL = (os.environ.get(name, "") for name in ("ONLY", "LESSON", "ALL"))
+PARTS = ["sync", "hygiene", "lab", "benchmarks", "notebooks", "wheel", "browser"]  # in this order: quick ones first
+BAD, GOOD, SKIP = "FAILED", "passed", "skipped"
+
+outcomes = {}  # test -> (row of the table, seconds, result)
+
+
+def part_of(item): return item.path.stem.removeprefix("test_")
+
+
+def lesson_of(item):
+    "The lesson that a test is about: its parameter `lesson`, or what it is marked with; else nothing."
+    if hasattr(item, "callspec") and "lesson" in item.callspec.params: return item.callspec.params["lesson"]
+    mark = item.get_closest_marker("lesson")
+    return mark.args[0] if mark else ""
+
+
+def chosen(item):
+    if ONLY and part_of(item) not in ONLY.split(): return False
+    if LESSON and not Path(lesson_of(item)).name.startswith(LESSON.zfill(2)): return False
+    return bool(ALL or LESSON) or not item.get_closest_marker("full")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full: only with ALL=1 (or when its lesson is asked for)")
+    config.addinivalue_line("markers", "lesson(number): belongs to this lesson")
+    parts = sorted(path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py"))
+    if unknown := set(ONLY.split()) - set(parts):
+        raise pytest.UsageError(f"ONLY={' '.join(unknown)}: no such part. There are: {', '.join(parts)}")
+
+
+def pytest_collection_modifyitems(config, items):
+    keep = [item for item in items if chosen(item)]
+    if items and not keep: raise pytest.UsageError(f"nothing to test for ONLY={ONLY} LESSON={LESSON}: is there such a lesson in nbs/?")
+    config.hook.pytest_deselected(items=[item for item in items if item not in keep])
+    order = {part: n for n, part in enumerate(PARTS)}
+    items[:] = sorted(keep, key=lambda item: order.get(part_of(item), -1))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    "Note how each test ended. A test that waited for work done elsewhere says how long that took: record_property('seconds', s)."
+    report = yield
+    row = (part_of(item), lesson_of(item))
+    _, seconds, result = outcomes.get(item.nodeid, (row, 0, GOOD))
+    if report.failed: result = BAD
+    elif report.skipped and result != BAD: result = SKIP
+    stated = dict(report.user_properties).get("seconds")
+    outcomes[item.nodeid] = row, seconds + report.duration if stated is None else stated, result
+    return report
+
+
+def pytest_collectreport(report):
+    if report.failed: outcomes[report.nodeid] = (Path(report.nodeid).stem.removeprefix("test_"), ""), 0, BAD
+
+
+def pytest_unconfigure(config):
+    "The last thing printed: a row for each part or lesson, and the closing line."
+    if hasattr(config, "workerinput") or config.option.collectonly: return
+    rows = defaultdict(list)
+    for row, seconds, result in outcomes.values(): rows[row].append((seconds, result))
+    print(f"\n{'part':12}{'lesson':32}{'seconds':>8}  result")
+    for (part, lesson), tests in rows.items():
+        results = [result for _, result in tests]
+        worst = next(r for r in (BAD, GOOD, SKIP) if r in results)
+        number = f"{results.count(worst)} of {len(tests)} " if len(tests) > 1 else ""
+        print(f"{part:12}{lesson:32}{sum(s for s, _ in tests):8.1f}  {number}{worst}")
+    ends = [result for _, _, result in outcomes.values()]
+    skipped = f", {ends.count(SKIP)} skipped" if SKIP in ends else ""
+    print(f"\n{ends.count(GOOD)} passed, {ends.count(BAD)} failed{skipped}", flush=True)
