@@ -18,7 +18,7 @@ import pytest
 from notebooks import NBS, ROOT, left_out, lessons
 
 ALL = os.environ.get("ALL")
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 SCREENS = ROOT / ".cache" / "screens"
 QUIET = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--disable-quic"]
