@@ -4,7 +4,7 @@
 __all__ = ['part_rows', 'default_device', 'Part', 'Split', 'digits', 'tabular', 'DataError', 'Source', 'cache_dir', 'fetch',
            'read_archive', 'unpack', 'read_photo', 'cifar10', 'hymenoptera', 'run_conditions']
 
-# %% ../nbs/01_data.ipynb #b59a37a2
+# %% ../nbs/01_data.ipynb #2d05d8cb
 import difflib, hashlib, http.client, io, os, pathlib, platform, random, sys, tarfile, tempfile, time, urllib.request, zlib
 from dataclasses import dataclass, replace
 from datetime import date
@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
-# %% ../nbs/01_data.ipynb #f682220f
+# %% ../nbs/01_data.ipynb #481d3b0e
 def part_rows(
     y,                       # N classes (stratified) or N numbers (not)
     valid:float=0.2,         # share of all rows for validation
@@ -36,7 +36,7 @@ def part_rows(
     train_groups, valid_groups = cut(rest, n_valid)
     return tuple(np.flatnonzero(np.isin(group, part)) for part in (train_groups, valid_groups, test_groups))
 
-# %% ../nbs/01_data.ipynb #9938458d
+# %% ../nbs/01_data.ipynb #8dd3963f
 def default_device(
     device=None, # a torch device or its name, or None for the best one here
 ) -> torch.device:
@@ -45,7 +45,7 @@ def default_device(
     if torch.cuda.is_available(): return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
-# %% ../nbs/01_data.ipynb #2c70b527
+# %% ../nbs/01_data.ipynb #6b367323
 class Part(NamedTuple):
     "One part of a `Split`: inputs and targets, row by row."
     x: Any # N×C×H×W images or N×D columns
@@ -78,13 +78,12 @@ class Split:
 
     def tensors(self,
         normalise:bool=True, # subtract the training mean and divide by the training standard deviation?
-    ) -> "Split":            # the same parts: x float32; y int64 (N) for classes, float32 (N×1, like a model's output) for numbers
+    ) -> "Split":            # the same parts: x float32; y, of shape N, int64 for classes and float32 for numbers
         "The same split as torch tensors."
         mean, std = [torch.as_tensor(s).reshape(1, -1, *[1]*(np.ndim(self.train.x) - 2)) for s in self.stats]
         def convert(part):
             x = torch.as_tensor(part.x, dtype=torch.float32)
-            y = torch.as_tensor(part.y, dtype=torch.int64 if self.classes else torch.float32)
-            return Part((x - mean)/std if normalise else x.clone(), y if self.classes else y.reshape(-1, 1))
+            return Part((x - mean)/std if normalise else x.clone(), torch.as_tensor(part.y, dtype=torch.int64 if self.classes else torch.float32))
         return replace(self, **{name: convert(getattr(self, name)) for name in ("train", "valid", "test")})
 
     def dls(self,
@@ -116,7 +115,7 @@ def _loader(part, bs, device, shuffle, seed):
     dl.rng = random.Random(seed)
     return dl
 
-# %% ../nbs/01_data.ipynb #8f9b6da5
+# %% ../nbs/01_data.ipynb #14b203aa
 def _table_split(name, x, y, source, seed, classes=None, features=None):
     "Divide a small dataset 60/20/20, equal rows kept together."
     same = np.unique(x.reshape(len(x), -1), axis=0, return_inverse=True)[1].ravel()
@@ -133,7 +132,7 @@ def digits(
     return _table_split("digits", x, d.target, "Optical recognition of handwritten digits (UCI, test part), as shipped with scikit-learn.",
                         seed, classes=tuple("0123456789"))
 
-# %% ../nbs/01_data.ipynb #9be59c29
+# %% ../nbs/01_data.ipynb #88564de7
 _tables = dict(
     iris          = (datasets.load_iris, "Fisher's iris data, as shipped with scikit-learn."),
     wine          = (datasets.load_wine, "Wine recognition data (UCI), as shipped with scikit-learn."),
@@ -154,7 +153,7 @@ def tabular(
     y = d.target.astype(np.int64 if classes else np.float32)
     return _table_split(name, d.data.astype(np.float32), y, source, seed, classes=classes, features=tuple(map(str, d.feature_names)))
 
-# %% ../nbs/01_data.ipynb #99116483
+# %% ../nbs/01_data.ipynb #930f809e
 class DataError(ValueError):
     "Data that can't be had or can't be trusted; the message says why, and what to do."
 
@@ -183,7 +182,7 @@ def _digest(
         while block := f.read(1 << 20): h.update(block)
     return f"{kind}:{h.hexdigest()}"
 
-# %% ../nbs/01_data.ipynb #05bf0516
+# %% ../nbs/01_data.ipynb #d23abfb9
 def _download(url, to, timeout, progress):
     "Write what `url` sends to the file `to`; DataError if it can't be had or breaks off."
     from fastprogress.fastprogress import progress_bar
@@ -237,7 +236,7 @@ def fetch(
     where = f"COURSE_DATA ({given})" if given else "COURSE_DATA (which isn't set)"
     raise DataError(f"{' or '.join(s.file for s in sources)} is neither in {where} nor in {cache}, and there is no download: {hint or 'put it there'}")
 
-# %% ../nbs/01_data.ipynb #1d934ba1
+# %% ../nbs/01_data.ipynb #8c966b84
 def read_archive(
     path, # a .tar, .tgz, .tar.gz, …
 ) -> dict[str, bytes]: # name of each file in it, and its bytes
@@ -270,7 +269,7 @@ def unpack(
         os.replace(f"{tmp}/all", folder)
     return folder
 
-# %% ../nbs/01_data.ipynb #a7a49829
+# %% ../nbs/01_data.ipynb #eb1ea985
 def read_photo(
     data:bytes,         # content of a file
     name:str="a photo", # what to call it in an error
@@ -291,7 +290,7 @@ def _as_images(photos):
     "uint8 H×W×3 arrays to one float32 N×3×H×W array in [0, 1]."
     return np.ascontiguousarray(np.stack(photos).transpose(0, 3, 1, 2), dtype=np.float32)/np.float32(255)
 
-# %% ../nbs/01_data.ipynb #41d38086
+# %% ../nbs/01_data.ipynb #3862b3be
 _cifar_sources = ( # torchvision's own address and MD5, and the JPEG files
     Source("cifar-10-python.tar.gz", "md5:c58f30108f718f92721af3b95e74349a", "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
            "CIFAR-10 (Krizhevsky 2009), the original images."),
@@ -344,7 +343,7 @@ def cifar10(
     return Split("cifar10", *[Part(images(rows), y[rows]) for rows in (train, valid)], Part(images_test(test), y_test[test]),
                  source=source.about, classes=_cifar_classes)
 
-# %% ../nbs/01_data.ipynb #cf63c90b
+# %% ../nbs/01_data.ipynb #095b45dd
 _hymenoptera_source = Source("hymenoptera_160.tgz", "sha256:4942f8658b87e88c628cd310a168dbf20efc34597f51e612918193942a378da0", None,
                              "Ants and bees from PyTorch's transfer-learning tutorial, shorter side 160 pixels.")
 _hymenoptera_hint = "put the folder hymenoptera_data of PyTorch's transfer-learning tutorial (train/ants, train/bees, val/ants, val/bees) into COURSE_DATA"
@@ -384,7 +383,7 @@ def hymenoptera(
     return Split("hymenoptera", Part(x[train], y[train]), Part(x[valid], y[valid]), Part(*test), source=about,
                  classes=classes, left_out=tuple(left_out))
 
-# %% ../nbs/01_data.ipynb #a254cc19
+# %% ../nbs/01_data.ipynb #03b83ecb
 def run_conditions(
     *packages, # packages whose versions matter (none: torch and fastai)
 ) -> str:      # "2026-11-24 · x86_64, 2 cores, no GPU · Python 3.11.7, torch 2.15.0, fastai 2.8.7"
