@@ -20,7 +20,7 @@ $(DONE): constraints.txt settings.ini setup.py
 	@rm -f $@
 	$(PYTHON) -m venv $(VENV)
 	@cd $(VENV) && export VIRTUAL_ENV="$$PWD" && cd "$(CURDIR)" && \
-	if test "$(strip $(UV))" != 0 && $(BIN)/python -m pip install uv; then install="$(BIN)/python -m uv pip install"; \
+	if test "$(strip $(UV))" != 0 && $(BIN)/python -m pip install uv; then install="$(BIN)/python -m uv pip install --compile-bytecode"; \
 	else echo "Installing with pip: some minutes"; install="$(BIN)/python -m pip install"; fi && \
 	set -x && $$install $(addprefix -c ,$(strip $(PINS))) -e ".[lab,dev]"
 	@touch $@
@@ -29,7 +29,7 @@ $(DONE): constraints.txt settings.ini setup.py
 ROOT   := $(if $(filter 0,$(shell id -u)),--allow-root)
 SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),,--no-browser)
 lab: $(DONE) ## open the front page in JupyterLab
-	$(BIN)/jupyter lab $(ROOT) $(SCREEN) $(ARGS) nbs/00_start.ipynb
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/nbs/00_start.ipynb $(ROOT) $(SCREEN) $(ARGS)
 
 test: $(DONE) ## check everything; ONLY=notebooks one part, LESSON=08 one lesson, ALL=1 nothing sampled
 	@ONLY="$(ONLY)" LESSON="$(LESSON)" ALL="$(ALL)" $(BIN)/python -m pytest

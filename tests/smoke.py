@@ -25,6 +25,6 @@ assert all(torch.equal(a, b) for a, b in zip(before, model.parameters())), "the 
 from fastai.learner import Learner  # course_lib.lr_finder has given it lr_range_test
 
 learn = Learner(split.dls(), model, loss_func=nn.functional.cross_entropy)
-with learn.no_bar(), learn.no_logging(): found = learn.lr_range_test()
+found = learn.lr_range_test()
 assert isinstance(found, LRFind) and found.suggestions, found
 print("works:", {name: f"{rate:.2g}" for name, rate in found.suggestions.items() if rate})

@@ -30,7 +30,7 @@ def address(tmp_path_factory):
             time.sleep(0.2)
         yield found[0]
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        if server.poll() is None: os.killpg(server.pid, signal.SIGTERM)
         server.wait(20)
 
 

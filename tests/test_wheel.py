@@ -76,7 +76,7 @@ def test_contents(wheel):
     strays = [name for name in names if not name.startswith((f"{cfg['lib_path']}/", folder))]
     assert not strays, f"the wheel should hold the package only, not {strays}"
     here = {str(p.relative_to(ROOT)) for p in (ROOT / cfg["lib_path"]).rglob("*") if p.is_file() and "__pycache__" not in p.parts}
-    packed = {name for name in names if name.startswith(cfg["lib_path"])}
+    packed = {name for name in names if name.startswith(f"{cfg['lib_path']}/")}
     assert here == packed, f"in the folder only: {here - packed}; in the wheel only: {packed - here}"
 
 

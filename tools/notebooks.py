@@ -34,10 +34,11 @@ def run_in_place(lesson, wanted=()):
     "Run `lesson` in a fresh kernel and save it with new outputs; cells left out keep theirs. The file changes only if all went well."
     path = NBS / f"{lesson}.ipynb"
     notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "python3", "language": "python"}  # else JupyterLab asks
     skip = [cell for cell in notebook.cells if left_out(cell, wanted)]
     for cell in skip: cell.metadata.tags = ["skip-execution"]
     kernel = NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(path.parent)}},
-                            store_widget_state=False, skip_cells_with_tag="skip-execution")
+                            store_widget_state=False, skip_cells_with_tag="skip-execution", extra_arguments=["--log-level=ERROR"])
     kernel.execute()
     for cell in skip: del cell.metadata["tags"]
     unfinished = path.with_suffix(".unfinished")
