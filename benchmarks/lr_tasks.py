@@ -47,7 +47,7 @@ def parts(split):
     train, valid = tensors.train, tensors.valid
     if split.classes: return train, valid
     mean, std = train.y.mean(), train.y.std()
-    return (train.x, ((train.y - mean) / std)[:, None]), (valid.x, ((valid.y - mean) / std)[:, None])
+    return (train.x, ((train.y - mean) / std).reshape(-1, 1)), (valid.x, ((valid.y - mean) / std).reshape(-1, 1))
 
 
 def generated(x, y, regression=False):
