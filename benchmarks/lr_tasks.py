@@ -1,7 +1,6 @@
 """The tasks that the learning-rate benchmark trains on: small networks, each training at most 2 seconds on one core.
 
-Twelve test tasks, and six development tasks on generated data: the rule `bracket` and the width of its interval
-were chosen on the development tasks alone.
+Twelve test tasks, and six development tasks on generated data: the rule `bracket` was chosen on generated data alone.
 """
 import numpy as np
 import torch
