@@ -1,6 +1,6 @@
 """A lesson as a reader meets it: JupyterLab, a real browser, Run All in a fresh kernel.
 
-Screenshots are kept in .cache/screens/ (with ALL=1 the whole notebook, screen by screen)."""
+Screenshots of the whole notebook, screen by screen, are kept in .cache/screens/."""
 
 import json
 import os
@@ -17,12 +17,11 @@ import pytest
 
 from notebooks import NBS, ROOT, left_out, lessons
 
-ALL = os.environ.get("ALL")
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 SCREENS = ROOT / ".cache" / "screens"
 QUIET = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--disable-quic"]
-START, RUN = 90, 400  # seconds for the server or a page to come up, and for a lesson to run
+START, RUN = 90, 600  # seconds for the server or a page to come up, and for a lesson to run
 NOTEBOOK = ".jp-Notebook"
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is missing: install it (Debian: apt install chromium fonts-dejavu-core)")
@@ -126,7 +125,7 @@ def saved(page, path):
 
 
 def photograph(page, name):
-    "The notebook from the top: the first screen, or with ALL=1 every screen of it."
+    "The notebook from top to bottom, screen by screen."
     for old in SCREENS.glob(f"{name}-*.png"): old.unlink()
     scroller = page.locator(f"{NOTEBOOK} .jp-WindowedPanel-outer").first
     scroller.evaluate("e => e.scrollTo(0, 0)")
@@ -134,7 +133,7 @@ def photograph(page, name):
         page.wait_for_timeout(600)
         page.screenshot(path=SCREENS / f"{name}-{n:02}.png")
         before, after = scroller.evaluate("e => { const y = e.scrollTop; e.scrollBy(0, e.clientHeight - 80); return [y, e.scrollTop] }")
-        if not ALL or after - before < 2: return
+        if after - before < 2: return
 
 
 @pytest.mark.parametrize("lesson", [pytest.param(x, marks=[] if x.startswith("01") else pytest.mark.full) for x in lessons() if "/" not in x])
