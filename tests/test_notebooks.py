@@ -21,9 +21,9 @@ def result_of(request):
 
 @pytest.mark.parametrize("lesson", lessons())
 def test_lesson(lesson, result_of, record_property):
-    seconds, wrong = result_of(lesson)
+    seconds, computing, wrong = result_of(lesson)
     record_property("seconds", seconds)
     size = (NBS / f"{lesson}.ipynb").stat().st_size
-    if seconds > SECONDS: wrong += f"\n{lesson} took {seconds:.0f} s and may take {SECONDS}: make its default cells smaller or flag them `#| slow`"
+    if computing > SECONDS: wrong += f"\n{lesson} computed for {computing:.0f} s and may for {SECONDS}: make its default cells smaller or flag them `#| slow`"
     if size > BYTES: wrong += f"\n{lesson}.ipynb has {size:,} bytes and may have {BYTES:,}: draw fewer or smaller plots"
     if wrong: pytest.fail(wrong, pytrace=False)

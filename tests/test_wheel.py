@@ -111,6 +111,6 @@ def result_with_nbdev3(wheel, tmp_path_factory, request):
 @pytest.mark.full
 @pytest.mark.parametrize("lesson", lessons())
 def test_notebook_with_nbdev3(lesson, result_with_nbdev3, record_property):
-    seconds, wrong = result_with_nbdev3(lesson)
+    seconds, _, wrong = result_with_nbdev3(lesson)
     record_property("seconds", seconds)
     if wrong: pytest.fail(wrong, pytrace=False)
