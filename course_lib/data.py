@@ -6,7 +6,7 @@
 __all__ = ['expected_best', 'part_rows', 'default_device', 'Part', 'Split', 'digits', 'tabular', 'DataError', 'Source',
            'cache_dir', 'fetch', 'read_archive', 'unpack', 'read_photo', 'cifar10', 'hymenoptera', 'run_conditions']
 
-# %% ../nbs/01_data.ipynb #42ba6d42
+# %% ../nbs/01_data.ipynb #410058b5
 import difflib, hashlib, http.client, io, os, pathlib, platform, random, sys, tarfile, tempfile, time, urllib.request, zlib
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,7 +19,7 @@ from scipy.stats import binom
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
-# %% ../nbs/01_data.ipynb #f1407bdf
+# %% ../nbs/01_data.ipynb #86702ad9
 def expected_best(
     n_models:int,       # how many equally good, independent models there are to choose from
     n_rows:int,         # rows that they are scored on
@@ -31,7 +31,7 @@ def expected_best(
     below = binom.cdf(np.arange(n_rows), n_rows, accuracy)  # F(k)
     return float((1 - below**n_models).sum()/n_rows)
 
-# %% ../nbs/01_data.ipynb #005f6baa
+# %% ../nbs/01_data.ipynb #c04241de
 def part_rows(
     y,                       # N classes (stratified) or N numbers (not)
     valid:float=0.2,         # share of all rows for validation
@@ -51,7 +51,7 @@ def part_rows(
     train_groups, valid_groups = cut(rest, n_valid)
     return tuple(np.flatnonzero(np.isin(group, part)) for part in (train_groups, valid_groups, test_groups))
 
-# %% ../nbs/01_data.ipynb #6dadf8e6
+# %% ../nbs/01_data.ipynb #19657ca9
 def default_device(
     device=None, # a torch device or its name, or None for the best one here
 ) -> torch.device:
@@ -60,7 +60,7 @@ def default_device(
     if torch.cuda.is_available(): return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
-# %% ../nbs/01_data.ipynb #ad4d3bcd
+# %% ../nbs/01_data.ipynb #ad3e2566
 class Part(NamedTuple):
     "One part of a `Split`: inputs and targets, row by row."
     x: Any # N×C×H×W images or N×D columns
@@ -130,7 +130,7 @@ def _loader(part, bs, device, shuffle, seed):
     dl.rng = random.Random(seed)
     return dl
 
-# %% ../nbs/01_data.ipynb #2e8c7c2f
+# %% ../nbs/01_data.ipynb #b5a5b74e
 def _table_split(name, x, y, source, seed, classes=None, features=None):
     "Divide a small dataset 60/20/20, equal rows kept together."
     same = np.unique(x.reshape(len(x), -1), axis=0, return_inverse=True)[1].ravel()
@@ -147,7 +147,7 @@ def digits(
     return _table_split("digits", x, d.target, "Optical recognition of handwritten digits (UCI, test part), as shipped with scikit-learn.",
                         seed, classes=tuple("0123456789"))
 
-# %% ../nbs/01_data.ipynb #dcdafc07
+# %% ../nbs/01_data.ipynb #246fd230
 _tables = dict(
     iris          = (datasets.load_iris, "Fisher's iris data, as shipped with scikit-learn."),
     wine          = (datasets.load_wine, "Wine recognition data (UCI), as shipped with scikit-learn."),
@@ -168,7 +168,7 @@ def tabular(
     y = d.target.astype(np.int64 if classes else np.float32)
     return _table_split(name, d.data.astype(np.float32), y, source, seed, classes=classes, features=tuple(map(str, d.feature_names)))
 
-# %% ../nbs/01_data.ipynb #694cfbd6
+# %% ../nbs/01_data.ipynb #b73518c5
 class DataError(ValueError):
     "Data that can't be had or can't be trusted; the message says why, and what to do."
 
@@ -197,17 +197,18 @@ def _digest(
         while block := f.read(1 << 20): h.update(block)
     return f"{kind}:{h.hexdigest()}"
 
-# %% ../nbs/01_data.ipynb #0ad739bc
+# %% ../nbs/01_data.ipynb #4d8b3e45
 def _download(url, to, timeout, progress):
     "Write what `url` sends to the file `to`; DataError if it can't be had or breaks off."
-    from fastprogress.fastprogress import progress_bar
     advice = "check the connection and try again, or get the file elsewhere and put it into COURSE_DATA"
     try:
         with urllib.request.urlopen(url, timeout=timeout) as reply, open(to, "wb") as out:
             size = int(reply.headers.get("Content-Length") or 0)
             blocks = iter(lambda: reply.read(1 << 16), b"")
-            show = progress and size > 1 << 20 # under a megabyte a bar only flickers
-            got = sum(map(out.write, progress_bar(blocks, total=-(-size >> 16) or 1, leave=False) if show else blocks))
+            if progress and size > 1 << 20: # under a megabyte a bar only flickers
+                from fastprogress.fastprogress import progress_bar # slow to import
+                blocks = progress_bar(blocks, total=-(-size >> 16), leave=False)
+            got = sum(map(out.write, blocks))
     except (OSError, http.client.HTTPException) as e: raise DataError(f"{url} can't be downloaded ({e}): {advice}") from e
     if got < size: raise DataError(f"the download of {url} broke off after {got:,} of {size:,} bytes: {advice}")
 
@@ -251,7 +252,7 @@ def fetch(
     where = f"COURSE_DATA ({given})" if given else "COURSE_DATA (which isn't set)"
     raise DataError(f"{' or '.join(s.file for s in sources)} is neither in {where} nor in {cache}, and there is no download: {hint or 'put it there'}")
 
-# %% ../nbs/01_data.ipynb #d973a0e4
+# %% ../nbs/01_data.ipynb #a00af026
 def read_archive(
     path, # a .tar, .tgz, .tar.gz, …
 ) -> dict[str, bytes]: # name of each file in it, and its bytes
@@ -284,7 +285,7 @@ def unpack(
         os.replace(f"{tmp}/all", folder)
     return folder
 
-# %% ../nbs/01_data.ipynb #bae7ac9a
+# %% ../nbs/01_data.ipynb #5c96e261
 def read_photo(
     data:bytes,         # content of a file
     name:str="a photo", # what to call it in an error
@@ -305,7 +306,7 @@ def _as_images(photos):
     "uint8 H×W×3 arrays to one float32 N×3×H×W array in [0, 1]."
     return np.ascontiguousarray(np.stack(photos).transpose(0, 3, 1, 2), dtype=np.float32)/np.float32(255)
 
-# %% ../nbs/01_data.ipynb #7706f44a
+# %% ../nbs/01_data.ipynb #936b825a
 _cifar_sources = ( # torchvision's own address and MD5, and the JPEG files
     Source("cifar-10-python.tar.gz", "md5:c58f30108f718f92721af3b95e74349a", "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
            "CIFAR-10 (Krizhevsky 2009), the original images."),
@@ -358,7 +359,7 @@ def cifar10(
     return Split("cifar10", *[Part(images(rows), y[rows]) for rows in (train, valid)], Part(images_test(test), y_test[test]),
                  source=source.about, classes=_cifar_classes)
 
-# %% ../nbs/01_data.ipynb #c8a9af92
+# %% ../nbs/01_data.ipynb #9cf8dc0c
 _hymenoptera_source = Source("hymenoptera_160.tgz", "sha256:4942f8658b87e88c628cd310a168dbf20efc34597f51e612918193942a378da0", None,
                              "Ants and bees from PyTorch's transfer-learning tutorial, shorter side 160 pixels.")
 _hymenoptera_hint = "put the folder hymenoptera_data of PyTorch's transfer-learning tutorial (train/ants, train/bees, val/ants, val/bees) into COURSE_DATA"
@@ -398,7 +399,7 @@ def hymenoptera(
     return Split("hymenoptera", Part(x[train], y[train]), Part(x[valid], y[valid]), Part(*test), source=about,
                  classes=classes, left_out=tuple(left_out))
 
-# %% ../nbs/01_data.ipynb #ac954dac
+# %% ../nbs/01_data.ipynb #f9e0bac0
 def run_conditions(
     *packages, # packages whose versions matter (none: torch and fastai)
 ) -> str:      # "2026-11-24 · x86_64, 2 cores, no GPU · Python 3.11.7, torch 2.15.0, fastai 2.8.7"
