@@ -20,7 +20,7 @@ $(DONE): constraints.txt settings.ini setup.py
 	@rm -f $@
 	$(PYTHON) -m venv $(VENV)
 	@cd $(VENV) && export VIRTUAL_ENV="$$PWD" && cd "$(CURDIR)" && \
-	if test "$(strip $(UV))" != 0 && $(BIN)/python -m pip install uv; then install="$(BIN)/python -m uv pip install --compile-bytecode"; \
+	if test "$(strip $(UV))" != 0 && $(BIN)/python -m pip install uv; then install="$(BIN)/python -m uv pip install"; \
 	else echo "Installing with pip: some minutes"; install="$(BIN)/python -m pip install"; fi && \
 	set -x && $$install $(addprefix -c ,$(strip $(PINS))) -e ".[lab,dev]"
 	@touch $@

@@ -5,7 +5,7 @@ other seeds and is scored by interpolating the oracle's curve; one case in twent
 Regret = (loss - best) / (initial - best), losses capped at twice the initial. Takes about an hour on two cores; resumable.
 The CIFAR-10 task needs `COURSE_DATA` or the cached download.
 """
-import contextlib, io, time, warnings, zlib
+import contextlib, io, tempfile, time, warnings, zlib
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from multiprocessing import get_context
@@ -71,7 +71,7 @@ def suggestions(task, opt_name, seed):
     rules = (valley, slide, minimum, steep)
     dl = task.loader(seed)
     dl.device = None
-    learn = Learner(DataLoaders(dl, dl), task.model(seed), task.loss, opt_func=partial(OptimWrapper, opt=optimizer(opt_name)))
+    learn = Learner(DataLoaders(dl, dl), task.model(seed), task.loss, opt_func=partial(OptimWrapper, opt=optimizer(opt_name)), path=tempfile.mkdtemp())
     begun = time.perf_counter()
     with learn.no_bar(), contextlib.redirect_stdout(io.StringIO()):
         try: rates = tuple(learn.lr_find(show_plot=False, suggest_funcs=rules))
@@ -229,7 +229,7 @@ def checks():
         loss = capped(np.array(r["loss"].split(), float), curve["initial"]).mean()
         trained = (loss - curve["best"]) / (curve["initial"] - curve["best"])
         pairs.append((np.interp(np.log10(float(r["rate"])), curve["rates"], curve["regret"]), trained))
-    return np.array(pairs)
+    return np.array(pairs).reshape(-1, 2)
 
 
 def random_search_cost(cases):
