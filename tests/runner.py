@@ -22,7 +22,8 @@ def run(command, project, lesson):
     flags = ["--flags", "data"] if os.environ.get("COURSE_DATA") else []
     start = time.time()
     with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen([command, "--path", path, "--n_workers", "0", *flags], cwd=project, stdout=output, stderr=output,
+        arguments = [path, "--n-workers", "0"] if Path(command).name == "nbdev-test" else ["--path", path, "--n_workers", "0"]  # nbdev 3, nbdev 2
+        process = subprocess.Popen([command, *arguments, *flags], cwd=project, stdout=output, stderr=output,
                                    env={**os.environ, **THREADS, "MPLBACKEND": "agg"})
         stop = threading.Timer(LONGEST, process.kill)
         stop.start()
