@@ -6,7 +6,7 @@
 __all__ = ['RULES', 'DEFAULT_RULE', 'INTERVAL', 'preserved', 'minimum', 'steepest', 'valley', 'bracket', 'LRFind', 'RangeTest',
            'lr_find', 'LRFinderCallback']
 
-# %% ../nbs/08_lr_finder.ipynb #681c991a
+# %% ../nbs/08_lr_finder.ipynb #ee64968b
 import copy, random, warnings
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ with warnings.catch_warnings():
     from fastai.callback.core import CancelFitException, CancelValidException, Callback
     from fastai.learner import Learner, Recorder
 
-# %% ../nbs/08_lr_finder.ipynb #a0603b38
+# %% ../nbs/08_lr_finder.ipynb #501b0190
 def _save_random():
     "Note the random state of Python, NumPy and torch on every device; return what puts it back."
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
@@ -35,7 +35,7 @@ def _save_random():
         if mps is not None: torch.mps.set_rng_state(mps)
     return restore
 
-# %% ../nbs/08_lr_finder.ipynb #7ee5d311
+# %% ../nbs/08_lr_finder.ipynb #54482cd5
 def _save_model(model):
     "Copy parameters and buffers, note all flags, set gradients aside; return what puts it all back."
     copies = {tensor: tensor.detach().clone() for tensor in [*model.parameters(), *model.buffers()]}
@@ -54,7 +54,7 @@ def _save_model(model):
             p.grad = grad
     return restore
 
-# %% ../nbs/08_lr_finder.ipynb #110b0d9b
+# %% ../nbs/08_lr_finder.ipynb #1aac49bf
 def _set_aside(obj, names, keep=()):
     "Let copies of the attributes `names` be used in place of the originals; return what puts those back."
     originals = dict(vars(obj))
@@ -65,7 +65,7 @@ def _set_aside(obj, names, keep=()):
         vars(obj).update(originals)
     return restore
 
-# %% ../nbs/08_lr_finder.ipynb #229c9bf5
+# %% ../nbs/08_lr_finder.ipynb #7fb774c5
 def _save_loader(dl):
     "Note the attributes and generators of a loader and its samplers; return what puts them back."
     batch_sampler = getattr(dl, "batch_sampler", None)
@@ -82,7 +82,7 @@ def _save_loader(dl):
         for put_back, state in states: put_back(state)
     return restore
 
-# %% ../nbs/08_lr_finder.ipynb #8c8ed53b
+# %% ../nbs/08_lr_finder.ipynb #25da7a97
 _OPT_STATE = ("state", "param_groups", "hypers", "opt")   # torch's two; fastai's; its wrapper round one of torch's
 
 @contextmanager
@@ -101,7 +101,7 @@ def preserved(
         if dl is not None: undo.callback(_save_loader(dl))
         yield
 
-# %% ../nbs/08_lr_finder.ipynb #9e2122b3
+# %% ../nbs/08_lr_finder.ipynb #50d8ea83
 def minimum(
     lrs,    # rates, increasing
     losses, # smoothed losses at those rates
@@ -142,9 +142,9 @@ def bracket(
     last = np.flatnonzero(losses <= start)[-1]
     return float(np.sqrt(lrs[fallen] * lrs[last])) / 3
 
-# %% ../nbs/08_lr_finder.ipynb #2a61ed82
+# %% ../nbs/08_lr_finder.ipynb #bd11555f
 RULES = {"bracket": bracket, "minimum/10": minimum, "steepest": steepest, "valley": valley}
-DEFAULT_RULE, INTERVAL = "bracket", 7.4     # INTERVAL is measured in benchmarks/lr_quality.md
+DEFAULT_RULE, INTERVAL = "bracket", 6.8     # INTERVAL is measured in benchmarks/lr_quality.md
 
 @dataclass(repr=False)
 class LRFind:
@@ -192,7 +192,7 @@ def _smooth(losses):
     ceiling = start + 4 * max(abs(start), start - losses.min())
     return gaussian_filter1d(np.minimum(losses, ceiling), max(len(losses) / 60, 1), mode="nearest")
 
-# %% ../nbs/08_lr_finder.ipynb #7c3ab1cc
+# %% ../nbs/08_lr_finder.ipynb #2466b2f5
 class RangeTest:
     "The rates to try and the losses they gave; knows when to stop."
     def __init__(self, start_lr, end_lr, n_iter, mode, stop_factor):
@@ -229,7 +229,7 @@ class RangeTest:
         metrics = np.array(self.metrics) if self.metrics else None
         return LRFind(self.lrs[:len(self.losses)], np.array(self.losses), metrics, self.stopped, self.mode)
 
-# %% ../nbs/08_lr_finder.ipynb #d68dd64d
+# %% ../nbs/08_lr_finder.ipynb #a3027ea6
 def _forever(dl):
     "The batches of `dl`, again and again."
     if hasattr(dl, "__next__"): raise TypeError("dl can be read only once, so the test would use up its batches: pass a DataLoader or a list.")
@@ -244,7 +244,7 @@ def _to(batch, device):
     if isinstance(batch, (list, tuple)): return [_to(v, device) for v in batch]
     return batch
 
-# %% ../nbs/08_lr_finder.ipynb #94a3db01
+# %% ../nbs/08_lr_finder.ipynb #1871dde9
 def lr_find(
     model,            # any `nn.Module`
     loss_func,        # `loss_func(prediction, *targets)` -> scalar tensor
@@ -304,7 +304,7 @@ def _train_step(model, loss_func, step, opt, n_inputs, batch_loss, metric, autoc
         scaler.update()
     return float(loss), np.mean(scores) if scores else None
 
-# %% ../nbs/08_lr_finder.ipynb #374fe5a4
+# %% ../nbs/08_lr_finder.ipynb #7c896b38
 @patch
 def plot(self:LRFind, ax=None, rules=None):
     "Draw the curve, the chosen `rules` (all by default) on it, and the default rule's interval."
@@ -328,7 +328,7 @@ def _sensible_limits(smoothed):
     height = max(start - low, 0.1 * abs(start))
     return low - 0.2 * height, start + 1.8 * height
 
-# %% ../nbs/08_lr_finder.ipynb #99bb2753
+# %% ../nbs/08_lr_finder.ipynb #2cf776e2
 class LRFinderCallback(Callback):
     "A range test inside fastai's training loop. Its name, `lr_finder`, tells fastai's own callbacks to keep still."
     name, run_valid = "lr_finder", False
@@ -342,7 +342,7 @@ class LRFinderCallback(Callback):
         if self.test.over: raise CancelFitException()
     def before_validate(self): raise CancelValidException()
 
-# %% ../nbs/08_lr_finder.ipynb #8113d4bc
+# %% ../nbs/08_lr_finder.ipynb #ffbb634d
 @contextmanager
 def _preserved_learner(learn):
     "`preserved` for a fastai Learner: its own attributes and its callbacks' as well; its Recorder and printing callbacks sit out."
@@ -357,7 +357,7 @@ def _preserved_learner(learn):
                 vars(obj).clear()
                 vars(obj).update(saved)
 
-# %% ../nbs/08_lr_finder.ipynb #fcfc0fe9
+# %% ../nbs/08_lr_finder.ipynb #161ce699
 @patch
 def lr_range_test(
     self:Learner,
