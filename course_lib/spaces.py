@@ -7,8 +7,10 @@ __all__ = ['Parameter', 'Float', 'Int', 'Choice', 'Constant', 'Space']
 
 # %% ../nbs/02_spaces.ipynb #d6373941
 import html, json, math
+from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
+from operator import index
 
 import numpy as np
 from fastcore.basics import patch
@@ -24,6 +26,7 @@ class Parameter:
     def __init__(self, when=None):
         if when is not None and not (isinstance(when, Mapping) and when): raise ValueError(f"when must be a dict such as dict(opt='sgd'), not {when!r}.")
         self.when = {name: tuple(v) if isinstance(v, (list, tuple)) else (v,) for name, v in (when or {}).items()}
+        if () in self.when.values(): raise ValueError(f"when must name at least one value of each parameter: {when!r}.")
 
     def describe(self) -> dict:
         "All that defines the parameter, ready for JSON."
@@ -75,7 +78,8 @@ class Int(Parameter):
         when=None,      # active only with these values of other parameters, such as dict(opt="sgd")
     ):
         super().__init__(when)
-        if type(low) is not int or type(high) is not int: raise ValueError(f"the bounds of an Int must be whole numbers, not {low!r} and {high!r}.")
+        try: low, high = index(low), index(high)
+        except TypeError: raise ValueError(f"the bounds of an Int must be whole numbers, not {low!r} and {high!r}.") from None
         if low > high: raise ValueError(f"low must not be above high: {low} and {high}.")
         if log and low < 1: raise ValueError(f"log=True needs positive bounds, not low={low}.")
         if max(-low, high) > 10**12: raise ValueError(f"an Int beyond 10**12 can't be encoded exactly: use Float for {low} to {high}.")
@@ -93,7 +97,7 @@ class Int(Parameter):
     def values(self): return range(self.low, self.high + 1)
     def __contains__(self, value): return type(value) is int and self.low <= value <= self.high
     def grid(self, n):
-        if n >= self.size: return list(self.values())
+        if n >= self.size: return self.values()
         ends = self.encode(self.low), self.encode(self.high)
         return sorted({self.decode(u) for u in (np.linspace(*ends, n).tolist() if n > 1 else [0.5])})
     def neighbours(self, value, step):
@@ -123,7 +127,7 @@ class Choice(Parameter):
     @property
     def size(self): return len(self.options)
     def values(self): return self.options
-    def __contains__(self, value): return _is_scalar(value) and value in self.options
+    def __contains__(self, value): return any(type(o) is type(value) and o == value for o in self.options)
     def grid(self, n): return list(self.options)
     def neighbours(self, value, step): return [o for o in self.options if o != value]
     @property
@@ -159,15 +163,18 @@ class Space:
             if value not in self[parent]: raise ValueError(f"{name} is active when {parent} is {value!r}, which it never is: {self[parent]!r}.")
 
     def _parents_first(self):
-        "All names, each after those that its condition asks for."
-        order, left = [], list(self.params)
-        while left:
-            free = [name for name in left if all(parent in order for parent in self[name].when)]
-            if not free: raise ValueError(f"the conditions are circular: {', '.join(left)} wait for each other.")
-            order += free
-            left = [name for name in left if name not in free]
+        "All names, each as soon as those that its condition asks for have been named."
+        order, waits = [], {name: set(p.when) for name, p in self.params.items()}
+        free = [name for name in reversed(self.params) if not waits[name]]
+        while free:
+            order.append(free.pop())
+            for name in reversed(self._children(order[-1])):
+                waits[name].remove(order[-1])
+                if not waits[name]: free.append(name)
+        if len(order) < len(self): raise ValueError(f"the conditions are circular: {', '.join(name for name in self.params if waits[name])} wait for each other.")
         return order
 
+    def _children(self, parent): return [name for name, p in self.params.items() if parent in p.when]
     def __getitem__(self, name): return self.params[name]
     def __iter__(self): return iter(self.params)
     def __len__(self): return len(self.params)
@@ -186,6 +193,7 @@ def check(self:Space,
     config:dict,   # what claims to be a configuration
 ) -> None:
     "Raise ValueError, with one sentence, unless `config` is a configuration of this space."
+    if not isinstance(config, Mapping): raise ValueError(f"a configuration is a dict, not {config!r}.")
     if unknown := [name for name in config if name not in self.params]: raise ValueError(f"{unknown[0]!r} isn't a parameter of this space: {', '.join(self.params)}.")
     for name in self._order:
         if not self._active(name, config):
@@ -243,9 +251,10 @@ def grid(self:Space,
 ):                 # iterator of configurations
     "Every combination of `n` evenly spaced values per parameter, on the parameter's own scale; the last one changes fastest."
     counts = n if isinstance(n, Mapping) else dict.fromkeys(self.params, n)
+    if unknown := [name for name in counts if name not in self.params]: raise ValueError(f"{unknown[0]!r} isn't a parameter of this space: {', '.join(self.params)}.")
     def options(name):
         count = counts.get(name, math.inf)
-        if math.isinf(count) and math.isinf(self[name].size): raise ValueError(f"{name} has endlessly many values: say how many to try, such as grid({{'{name}': 5}}).")
+        if count == math.inf == self[name].size: raise ValueError(f"{name} has endlessly many values: say how many to try, such as grid({{'{name}': 5}}).")
         return self[name].grid(count)
     for name in self.params:
         if not isinstance(self[name], Choice) and counts.get(name, math.inf) < 1: raise ValueError(f"a grid needs at least one value of {name}.")
@@ -254,24 +263,23 @@ def grid(self:Space,
 
 @patch(as_prop=True)
 def size(self:Space):
-    "Number of different configurations; `math.inf` with an active Float."
-    parents = {parent for p in self.params.values() for parent in p.when}
-    def count(names, values):
-        if not names: return 1
-        name, *rest = names
-        if not self._active(name, values): return count(rest, values)
-        if name not in parents: return self[name].size * count(rest, values)
-        return sum(count(rest, {**values, name: value}) for value in self[name].values())
-    return math.prod(count(names, {}) for names in self._independent())
+    "Number of different configurations; `math.inf` with a Float."
+    if any(p.size == math.inf for p in self.params.values()): return math.inf
+    ways = Counter({frozenset(): 1})      # parameters already known to be inactive -> in how many ways that came about
+    for name in self._order:
+        after = Counter()
+        for inactive, n in ways.items():
+            for lost, m in self._effects(name) if name not in inactive else [(frozenset(self._children(name)), 1)]: after[(inactive | lost) - {name}] += n*m
+        ways = after
+    return ways.total()
 
 @patch
-def _independent(self:Space):
-    "The names, parents first, in groups that no condition connects."
-    groups = []
-    for name in self._order:
-        joined = [g for g in groups if set(g) & set(self[name].when)]
-        groups = [g for g in groups if g not in joined] + [[*sum(joined, []), name]]
-    return [sorted(g, key=self._order.index) for g in groups]
+def _effects(self:Space, name):
+    "Pairs: a set of parameters that become inactive, and how many values of `name` do that."
+    conditions = {child: self[child].when[name] for child in self._children(name)}
+    named = set().union(*conditions.values())
+    yield frozenset(conditions), self[name].size - len(named)
+    for value in named: yield frozenset(child for child, values in conditions.items() if value not in values), 1
 
 # %% ../nbs/02_spaces.ipynb #0a2ac03d
 @patch
@@ -306,7 +314,7 @@ def _rows(self:Space):
 
 @patch
 def _repr_html_(self:Space):
-    size = "endlessly many" if math.isinf(self.size) else f"{self.size:,}"
+    size = "endlessly many" if self.size == math.inf else f"{self.size:,}"
     cells = lambda row, tag: "<tr>" + "".join(f"<{tag} style='text-align:left'>{html.escape(str(c))}</{tag}>" for c in row) + "</tr>"
     rows = [cells(["parameter", "kind", "values", "scale", "only when"], "th"), *(cells(row, "td") for row in self._rows())]
     return f"<table>{''.join(rows)}</table><p>{len(self)} parameters, {size} configurations</p>"
