@@ -11,7 +11,6 @@ import math
 import numpy as np
 from fastcore.basics import patch
 from scipy import special
-from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
 from .search import Optimizer
@@ -114,7 +113,7 @@ class _ModelSearch(Optimizer):
         if np.isnan(budgets).all(): return (points, losses) if len(losses) >= self.n_startup else None
         for budget in np.unique(budgets)[::-1]:
             chosen = budgets == budget
-            if chosen.sum() >= len(self.space) + 3: return points[chosen], losses[chosen]
+            if np.isfinite(losses[chosen]).sum() >= len(self.space) + 3: return points[chosen], losses[chosen]
 
     def _running(self):
         "The points of trials that run now, M×D."
@@ -136,32 +135,33 @@ class ParzenEstimator:
         points,                 # N×D observations as `encode` gives them, NaN where inactive
         weights=None,           # N weights of the observations; None: all 1
         prior_weight:float=1.0, # weight of the prior
+        bandwidth:float=1.0,    # factor on the widths of all kernels but the prior's
     ):
         self.cube = cube = space if isinstance(space, _Cube) else _Cube(space)
         points = np.asarray(points, dtype=float).reshape(-1, len(cube.space))
         weights = np.append(np.ones(len(points)) if weights is None else weights, prior_weight if len(points) else 1.0)
         self.weights = weights / weights.sum()
         self.known = np.vstack([~np.isnan(points), np.ones(points.shape[1], dtype=bool)])      # K×D: does kernel k say something of parameter d?
-        self.mu, self.sigma = _gaussians(points[:, ~cube.choice])
-        self.low, self.high = ndtr(-self.mu / self.sigma), ndtr((1 - self.mu) / self.sigma)    # a Gaussian's mass below 0 and below 1
+        self.mu, self.sigma = _gaussians(points[:, ~cube.choice], bandwidth)
+        self.low, self.high = special.ndtr(-self.mu / self.sigma), special.ndtr((1 - self.mu) / self.sigma)   # a Gaussian's mass below 0, and below 1
         self.option, self.spread = _options(points[:, cube.choice], cube.n_options, prior_weight)
 
 # %% ../nbs/05_surrogates.ipynb #9059d69f
-def _gaussians(points):
+def _gaussians(points, bandwidth):
     "Centre and width (K×D) of the kernels of numbers: an observation and the distance to its farther neighbour. Where nothing is known, the prior's: 1/2 and 1."
     (n, dims), columns = points.shape, np.arange(points.shape[1])
     mu, sigma = np.full((n + 1, dims), 0.5), np.ones((n + 1, dims))
     if n == 0 or dims == 0: return mu, sigma
     known = ~np.isnan(points)
     order, count = np.argsort(points, axis=0), known.sum(axis=0)      # NaN comes last
-    padded = np.ones((n + 2, dims))                                    # neighbours, with 0 and 1 as the outermost
+    padded = np.ones((n + 2, dims))                                    # the observations in order, between 0 and 1
     padded[0], padded[1:-1] = 0, np.nan_to_num(points[order, columns], nan=1.0)
     gaps = np.diff(padded, axis=0)
     widths = np.maximum(gaps[:-1], gaps[1:])
     several = columns[count > 1]                                       # of several, the outermost look inwards only
     widths[0, several] = gaps[1, several]
     widths[count[several] - 1, several] = gaps[count[several] - 1, several]
-    sigma[order, columns] = np.clip(widths, 1 / np.minimum(100, count + 2), 1)
+    sigma[order, columns] = bandwidth * np.clip(widths, 1 / np.minimum(100, count + 2), 1)
     mu[:-1][known] = points[known]
     sigma[:-1][~known] = 1
     return mu, sigma
@@ -179,9 +179,10 @@ def _log_mass(low, high):
     "log(Φ(high) - Φ(low)), precise in both tails; -inf where that is smaller than any number."
     flip = low > 0
     low, high = np.where(flip, -high, low), np.where(flip, -low, high)
-    with np.errstate(divide="ignore"): return np.log(ndtr(high) - ndtr(low))
+    with np.errstate(divide="ignore"): return np.log(special.ndtr(high) - special.ndtr(low))
 
-def _log_sum(values): # M×K -> M
+def _log_sum(values):
+    "log Σₖ exp(values), M×K -> M."
     largest = values.max(axis=1, keepdims=True)
     return np.log(np.exp(values - largest).sum(axis=1)) + largest[:, 0]
 
@@ -190,16 +191,20 @@ def _log_kernels(self:ParzenEstimator, points):
     "The logarithm of each kernel at each point (M×K), one parameter after the other; 0 where the point has no such parameter."
     cube, numbers = self.cube, self.cube.numbers(points)
     left, right = cube.position(numbers - 0.5), cube.position(numbers + 0.5)
-    for d in range(points.shape[1]):
-        w, c, f = cube.column[d]                       # its column among whole numbers, choices, and numbers with an order
+    for d, (w, c, f) in enumerate(cube.column):        # its column among whole numbers, among choices, among all but choices
         if c is not None:
             spread = self.spread[:, c]
             value = np.log(spread / cube.n_options[c] + (1 - spread) * (numbers[:, w, None] == self.option[:, c]))
         else:
-            mu, sigma = self.mu[:, f], self.sigma[:, f]
-            log_inside = np.log(self.high[:, f] - self.low[:, f])
-            if w is not None: value = _log_mass((left[:, w, None] - mu) / sigma, (right[:, w, None] - mu) / sigma) - log_inside
-            else: value = ((points[:, d, None] - mu) / sigma)**2 * -0.5 - (np.log(sigma * math.sqrt(2*math.pi)) + log_inside)
+            mu, scale = np.ascontiguousarray(self.mu[:, f]), 1 / self.sigma[:, f]
+            inside = self.high[:, f] - self.low[:, f]
+            if w is not None: value = _log_mass((left[:, w, None] - mu) * scale, (right[:, w, None] - mu) * scale) - np.log(inside)
+            else:
+                value = points[:, d, None] - mu        # log φ((x - μ)/σ) - log σ(Φ(…) - Φ(…)), in place: with thousands of kernels, that is thrice as fast
+                value *= scale
+                value *= value
+                value *= -0.5
+                value += np.log(scale / (inside * math.sqrt(2*math.pi)))
         missing = np.isnan(points[:, d])
         if missing.any(): value[missing] = 0
         yield value
@@ -209,7 +214,9 @@ def log_pdf(self:ParzenEstimator,
     points,         # M×D as `encode` gives them, NaN where inactive
 ) -> np.ndarray:    # M
     "The logarithm of the density: per unit of the cube for a Float, a probability for an Int or a Choice."
-    return _log_sum(sum(self._log_kernels(points)) + np.log(self.weights))
+    total = np.zeros((len(points), len(self.weights))) + np.log(self.weights)
+    for value in self._log_kernels(points): total += value
+    return _log_sum(total)
 
 @patch
 def log_marginals(self:ParzenEstimator,
@@ -235,7 +242,7 @@ def sample(self:ParzenEstimator,
     points = rng.random((n, len(cube.space)))
     numeric, choice = np.flatnonzero(~cube.choice), np.flatnonzero(cube.choice)
     k, c = kernel[:, numeric], np.arange(len(numeric))
-    points[:, numeric] = self.mu[k, c] + self.sigma[k, c]*ndtri(self.low[k, c] + points[:, numeric]*(self.high[k, c] - self.low[k, c]))
+    points[:, numeric] = self.mu[k, c] + self.sigma[k, c]*special.ndtri(self.low[k, c] + points[:, numeric]*(self.high[k, c] - self.low[k, c]))
     k, c = kernel[:, choice], np.arange(len(choice))
     q, spread = points[:, choice], self.spread[k, c]
     points[:, choice] = np.where(q < spread, q / spread, (self.option[k, c] + 0.5) / cube.n_options)
@@ -251,9 +258,13 @@ class TPE(_ModelSearch):
         n_candidates:int=24,       # draws from the good ones' density, of which the best is tried
         multivariate:bool=True,    # one density of all parameters together? (else one for each)
         random_fraction:float=0.0, # of the proposals that ignore the model; BOHB's is 1/3
+        bandwidth:float=0.35,      # of the good ones' kernels, as a factor on the usual widths
     ):
         super().__init__(space, seed, n_startup)
-        self.n_candidates, self.multivariate, self.random_fraction = n_candidates, multivariate, random_fraction
+        if n_candidates < 1: raise ValueError(f"n_candidates must be at least 1, not {n_candidates}.")
+        if not 0 <= random_fraction <= 1: raise ValueError(f"random_fraction must lie between 0 and 1, not {random_fraction}.")
+        if not bandwidth > 0: raise ValueError(f"bandwidth must be positive, not {bandwidth}.")
+        self.n_candidates, self.multivariate, self.random_fraction, self.bandwidth = n_candidates, multivariate, random_fraction, bandwidth
 
     def densities(self):
         "The Parzen estimators of the good trials and of the rest (with those that failed or still run); None before there are enough trials."
@@ -263,7 +274,7 @@ class TPE(_ModelSearch):
         order = np.argsort(losses, kind="stable")
         n_good = min(math.ceil(0.1*len(losses)), 25, np.isfinite(losses).sum())
         good, bad = np.sort(order[:n_good]), np.sort(order[n_good:])
-        return ParzenEstimator(self._cube, points[good]), ParzenEstimator(self._cube, np.vstack([points[bad], self._running()]))
+        return ParzenEstimator(self._cube, points[good], bandwidth=self.bandwidth), ParzenEstimator(self._cube, np.vstack([points[bad], self._running()]))
 
     def propose(self, rng):
         densities = self.densities()
@@ -282,7 +293,7 @@ class TPE(_ModelSearch):
 def _costs(losses):
     "What a forest learns: losses with failures as bad as the worst success, on a log scale if all are positive; then mean 0 and variance 1."
     finite = np.isfinite(losses)
-    y = np.where(finite, losses, losses[finite].max())
+    y = np.where(finite, np.clip(losses, -1e100, 1e100), losses[finite].max())
     if y.min() > 0: y = np.log(y)
     return (y - y.mean()) / (y.std() or 1)
 
@@ -341,8 +352,8 @@ class ForestSearch(_ModelSearch):
         return self._first_new(candidates[np.argsort(-scores, kind="stable")], rng)
 
     def _fit(self, points, y, rng):
-        from sklearn.ensemble import RandomForestRegressor
-        return RandomForestRegressor(self.n_trees, min_samples_leaf=1, max_features=5/6, random_state=int(rng.integers(2**31))).fit(_features(points), y)
+        from sklearn.ensemble import ExtraTreesRegressor
+        return ExtraTreesRegressor(self.n_trees, bootstrap=True, max_features=5/6, random_state=int(rng.integers(2**31))).fit(_features(points), y)
 
     def _sobol(self, rng):
         "The point of a scrambled Sobol sequence with the number of the trial that is asked for; beyond the start a random one."
