@@ -222,7 +222,7 @@ class Journal:
         path,             # the file; its folder is made if need be
         fsync:bool=False, # wait until each line is on the disk itself? (else it is the operating system's: safe if the program dies, not if the power fails)
     ):
-        self.path, self.fsync, self.file, self.new = pathlib.Path(path), fsync, None, False
+        self.path, self.fsync, self.file = pathlib.Path(path), fsync, None
 
     def open(self, header:dict) -> list:
         "Begin a journal, or go on with one that has this header: its trials. Raises ValueError if it belongs to another search, OSError if it can't be written."
@@ -235,7 +235,6 @@ class Journal:
         self.file.seek(0)
         found, records = self._whole_lines(self.file.read().splitlines(keepends=True), header)
         if found is None: self._write(header)
-        self.new = found is None
         for key, what in dict(format="format of journal", space="space", optimizer="optimizer, or to the same with other arguments").items():
             if found is not None and found[key] != header[key]: raise ValueError(f"{self.path} belongs to another {what}: {found[key]}, and not {header[key]}.")
         return [Trial(**{**r, "loss": math.inf if r["loss"] is None else r["loss"]}) for r in records]
@@ -266,7 +265,8 @@ class Journal:
         if self.fsync: os.fsync(self.file.fileno())
 
     def close(self):
-        if self.file: self.file.close()
+        if self.file:
+            with _no_interrupt(): self.file.close()
 
 def _line(record): return json.dumps(record).encode() + b"\n"
 
@@ -330,10 +330,11 @@ class _Progress:
         if not shown: return
         from fastprogress import progress_bar
         self.bar = progress_bar(range(total or 0), total=total or "noinfer", leave=False)
+        self.bar.update(0)
 
     def update(self, n, best):
-        if self.bar is None: return
-        if n and best is not None: self.bar.comment = f"best {best.loss:.4g} (trial {best.id})"
+        if self.bar is None or not n: return
+        if best is not None: self.bar.comment = f"best {best.loss:.4g} (trial {best.id})"
         self.bar.update(n)
 
     def __enter__(self): return self
@@ -380,8 +381,9 @@ def minimize(
         if n_trials is not None and len(history.told) + len(running) >= n_trials: return "n_trials"
 
     with ExitStack() as stack:
-        if journal is not None: journal = _resume(optimizer, journal, stack)
+        if journal is not None and not isinstance(journal, Journal): journal = Journal(journal)
         folder = _checkpoint_folder(journal, stack) if n_arguments == 3 else None
+        if journal is not None: _resume(optimizer, journal, stack)
         optimizer.enqueue(*([start] if isinstance(start, dict) else start))
         bar = stack.enter_context(_Progress(n_trials if n_trials is not None else optimizer.total, progress))
         stack.callback(_abandon, optimizer, executor, running, {t.id for t in history.running})
@@ -444,19 +446,17 @@ def _no_interrupt():
 
 def _resume(optimizer, journal, stack):
     "Open the journal and tell the optimizer what is in it."
-    journal = journal if isinstance(journal, Journal) else Journal(journal)
     stack.callback(journal.close)
     found = journal.open(dict(format=1, space=optimizer.space.digest, optimizer=optimizer.describe()))
     with _no_interrupt():
         for trial in found:
             if trial.id not in optimizer.history.trials: optimizer.replay(trial)
-    return journal
 
 def _checkpoint_folder(journal, stack):
     "Beside the journal, to last as long as it does; else one that goes with the search."
     if journal is not None:
         folder = journal.path.with_name(journal.path.name + ".checkpoints")
-        if journal.new and folder.exists(): raise ValueError(f"{folder} holds the checkpoints of a search whose journal is gone: remove it, or name another journal.")
+        if folder.exists() and not journal.path.exists(): raise ValueError(f"{folder} holds the checkpoints of a search whose journal is gone: remove it, or name another journal.")
         return folder
     return pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
 
