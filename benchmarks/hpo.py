@@ -239,7 +239,7 @@ def cost_table():
         ours, theirs, _, added = medians[task, 6, MINIMIZE_TRIALS]
         lines.append([f"`minimize`{' with the progress bar' if 'bar' in task else ''}: ms a trial, beside a bare loop", f"{ours:.3f}", f"{theirs:.3f}", f"+{added:.3f} ms", f"≤ {aim} ms", "met" if added <= aim else "**missed**"])
     busy = [float(r["busy"]) for r in worker_rows().rows]
-    lines.append(["ASHA on two worker processes: share of time both work, least of three runs", f"{min(busy):.1%}", "", "", "≥ 95%", "met" if min(busy) >= 0.95 else "**missed**"])
+    lines.append(["ASHA on two worker processes: share of the time that they are busy, least of three runs", f"{min(busy):.1%}", "", "", "≥ 95%", "met" if min(busy) >= 0.95 else "**missed**"])
     return markdown_table(["", "ours, ms", "Optuna or bare, ms", "ratio or difference", "aim", ""], lines)
 
 
@@ -294,6 +294,8 @@ def table():
 
 Made by `python benchmarks/{NAME}.py` from {NAME}_quality.csv, {NAME}_random.csv, {NAME}_fidelity.csv, {NAME}_cost.csv and {NAME}_workers.csv. {conditions(NAME)}
 
+## Aims
+
 {aims(problems)}
 {worse_by(problems)} Differences are paired by seed; ± is one standard error throughout.
 
@@ -332,7 +334,7 @@ BOHB is `Hyperband(space, sampler=TPE(space))`. Optuna's HyperbandPruner (1 to {
 {cost_table()}
 Medians of paired runs that take turns in one process with one thread; the ratio is the median of the rounds' ratios. {COST_ROUNDS['TPE']} rounds (GPSearch: {COST_ROUNDS['GPSearch']}). The histories are random trials of a quadratic function with the seed 0, given by `replay` here and by `study.add_trials` on Optuna's in-memory storage; a round is one ask and one tell.
 `minimize` runs {MINIMIZE_TRIALS} trials of RandomSearch in 6 dimensions with a journal; the bare loop beside it makes the same asks, calls of the objective, journal writes and tells. The bar writes to a file that is thrown away.
-ASHA runs {worker_rows().rows[0]['trials']} trials that sleep 0.5 to 1.5 s. The time counts from when both workers have begun their first trial until the first of them has nothing left to begin. The machine's load during the runs: {np.median(loads):.1f} in the median, {max(loads):.1f} at most, of 2 cores.
+ASHA runs {worker_rows().rows[0]['trials']} trials that sleep 0.5 to 1.5 s. Their time counts from when both have begun a first trial until one has ended its last. The machine's load during the runs: {np.median(loads):.1f} in the median, {max(loads):.1f} at most, of 2 cores.
 """
 
 

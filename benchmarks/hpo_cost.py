@@ -45,15 +45,15 @@ def paired_optimizers(name, dims, n):
     return ours, theirs
 
 
-def minimize_round(n, bar, seed):
+def minimize_round(n, bar, turn):
     "ms a trial of `minimize`, and of a loop that does the same work without it: ask, objective, journal, tell."
     space = cube(6)
     def with_minimize(folder):
         with (folder / "bar.txt").open("w") as out, contextlib.redirect_stdout(out):
-            return timed(lambda: minimize(quadratic, RandomSearch(space, seed), n, journal=folder / "a.jsonl", progress=bar))
+            return timed(lambda: minimize(quadratic, RandomSearch(space), n, journal=folder / "a.jsonl", progress=bar))
     def bare(folder):
         def loop():
-            optimizer, journal = RandomSearch(space, seed), Journal(folder / "b.jsonl")
+            optimizer, journal = RandomSearch(space), Journal(folder / "b.jsonl")
             journal.open(dict(format=1, space=space.digest, optimizer=optimizer.describe()))
             for _ in range(n):
                 trial = optimizer.ask()
@@ -64,7 +64,7 @@ def minimize_round(n, bar, seed):
             journal.close()
         return timed(loop)
     with tempfile.TemporaryDirectory() as folder:
-        ms = {f: f(pathlib.Path(folder)) / n for f in ((with_minimize, bare) if seed % 2 else (bare, with_minimize))}
+        ms = {f: f(pathlib.Path(folder)) / n for f in ((with_minimize, bare) if turn % 2 else (bare, with_minimize))}
     return ms[with_minimize], ms[bare]
 
 
