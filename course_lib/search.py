@@ -233,14 +233,14 @@ class Journal:
             _lock(self.file)
         except OSError as e: raise type(e)(f"the journal {self.path} can't be written ({e.strerror or e}): name another file.") from None
         self.file.seek(0)
-        found, records = self._whole_lines(self.file.read().splitlines(keepends=True), header)
+        found, trials = self._whole_lines(self.file.read().splitlines(keepends=True), header)
         if found is None: self._write(header)
         for key, what in dict(format="format of journal", space="space", optimizer="optimizer, or to the same with other arguments").items():
             if found is not None and found[key] != header[key]: raise ValueError(f"{self.path} belongs to another {what}: {found[key]}, and not {header[key]}.")
-        return [Trial(**{**r, "loss": math.inf if r["loss"] is None else r["loss"]}) for r in records]
+        return trials
 
     def _whole_lines(self, lines, header):
-        "The header and the other records; a last line that was cut off is removed from the file."
+        "The header and the trials; a last line that was cut off is removed from the file."
         ours = lines and (lines[0].startswith(b'{"format"') or _line(header).startswith(lines[0]))
         if ours and not lines[-1].endswith(b"\n"):
             warnings.warn(f"The last line of {self.path} was cut off, so it is dropped and its trial is run again.", stacklevel=5)
@@ -249,8 +249,8 @@ class Journal:
         if lines and not ours: raise ValueError(f"{self.path} isn't a journal: name another file.")
         records = []
         for number, line in enumerate(lines, 1):
-            try: records.append(json.loads(line))
-            except ValueError: raise ValueError(f"line {number} of {self.path} can't be read: mend it, or name another file.") from None
+            try: records.append(json.loads(line) if number == 1 else _trial(**json.loads(line)))
+            except (ValueError, TypeError): raise ValueError(f"line {number} of {self.path} can't be read: mend it, or name another file.") from None
         return (records[0], records[1:]) if records else (None, [])
 
     def append(self, trial, outcome):
@@ -268,6 +268,7 @@ class Journal:
         if self.file:
             with _no_interrupt(): self.file.close()
 
+def _trial(*, loss, **record): return Trial(loss=math.inf if loss is None else loss, **record)
 def _line(record): return json.dumps(record).encode() + b"\n"
 
 _open_files = weakref.WeakSet()
@@ -435,14 +436,14 @@ def _abandon(optimizer, executor, running, others):
 @contextmanager
 def _no_interrupt():
     "Ctrl-C waits until the block is over, so that journal and optimizer stay in step."
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
         yield
         return
     pressed = []
-    before = signal.signal(signal.SIGINT, lambda *args: pressed.append(args))
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
     try: yield
     finally: signal.signal(signal.SIGINT, before)
-    if pressed and callable(before): before(*pressed[0])
+    if pressed: signal.raise_signal(signal.SIGINT)
 
 def _resume(optimizer, journal, stack):
     "Open the journal and tell the optimizer what is in it."
