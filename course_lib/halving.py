@@ -66,7 +66,7 @@ class _Rung:
 
 # %% ../nbs/04_halving.ipynb #df4be070
 class _Scheduler(Optimizer):
-    "What the schedulers share: budgets, a sampler, and rungs that every trial enters when it is asked for or replayed."
+    "What the schedulers share: budgets, a sampler, and rungs that every trial enters when it is asked for or replayed. Subclasses say what comes next (`_next`) and where a new configuration belongs (`_open`)."
     def __init__(self, space, seed, min_budget, max_budget, eta, sampler):
         super().__init__(space, seed)
         self.budgets = budget_levels(min_budget, max_budget, eta)
@@ -429,7 +429,7 @@ def budget_callback(
 
 # %% ../nbs/04_halving.ipynb #3d17dcc3
 def _load_optimizer(opt, state):
-    "Give an optimizer its state back; fastai's own doesn't move it to the parameters' device."
+    "Give an optimiser its state back; fastai's own doesn't move it to the parameters' device."
     if "hypers" in state:
         for (p, *_), values in zip(opt.all_params(), state["state"]):
             for name, value in values.items():
