@@ -29,7 +29,7 @@ from course_lib import search
 from course_lib.halving import ASHA, Hyperband, SuccessiveHalving, brackets, budget_levels, rungs, spent
 from course_lib.search import GridSearch, Journal, Optimizer, ProcessWorkers, RandomSearch, Results, Trial, WorkerDied, minimize
 from course_lib.spaces import Choice, Constant, Float, Int, Space
-from course_lib.surrogates import TPE, ForestSearch
+from course_lib.surrogates import TPE, ForestSearch, GPSearch
 from notebooks import ROOT
 
 configuration.set_hypothesis_home_dir(ROOT / ".cache" / "hypothesis")
@@ -172,6 +172,7 @@ OPTIMIZERS = dict(
     Hyperband=lambda space, seed: Hyperband(space, seed, max_budget=9),
     ASHA=lambda space, seed: ASHA(space, seed, max_budget=9),
     TPE=lambda space, seed: TPE(space, seed, n_startup=4),
+    GPSearch=lambda space, seed: GPSearch(space, seed, n_startup=4, n_candidates=200),
     ForestSearch=lambda space, seed: ForestSearch(space, seed, n_startup=4),
     BOHB=lambda space, seed: Hyperband(space, seed, max_budget=9, sampler=TPE(space, seed, n_startup=4)),
 )
@@ -248,13 +249,13 @@ def test_a_search_cut_anywhere_goes_on_as_if_nothing_had_happened(name, tmp_path
 
 
 def well(config, budget=None):
-    "Least at (0.6, 0.3). A third of the square doesn't work, each part in its own way, and the corner is immense."
+    "Least at (0.6, 0.3), -0.05. A third of the square doesn't work, each part in its own way, and the corner is immense."
     x, y = config["x"], config["y"]
     if x < 0.1: return math.nan
     if x > 0.9: raise ArithmeticError("diverged")
     if y > 0.9: return math.inf
     if y < 0.1: return -math.inf
-    return 1e300 if x < 0.2 and y > 0.7 else (x - 0.6)**2 + (y - 0.3)**2
+    return 1e300 if x < 0.2 and y > 0.7 else (x - 0.6)**2 + (y - 0.3)**2 - 0.05
 
 
 @each_optimizer
@@ -268,9 +269,7 @@ def test_failures_dont_stop_or_poison_a_search(name):
     assert all(t.config in space for t in results.trials)
     assert {t.status for t in results.trials} == {"done", "failed"}
     assert all(t.loss == math.inf and t.info["error"] for t in results.trials if t.status == "failed")
-    assert results.best.loss < 0.05
-    if name in ("TPE", "GPSearch", "ForestSearch"):  # they learn where it works
-        assert np.mean([t.status == "failed" for t in results.trials[20:]]) <= 0.35
+    assert results.best.loss < (-0.035 if name in ("TPE", "GPSearch", "ForestSearch") else 0.02)
 
 
 @each_optimizer
@@ -491,6 +490,20 @@ def test_spaces_may_be_huge_or_deep():
     for space in (many, chain, tree):
         results = minimize(lambda config: len(config), RandomSearch(space), 5, progress=False)
         assert len(results) == 5 and all(t.config in space for t in results.trials)
+
+
+@pytest.mark.parametrize("make", [lambda space: Hyperband(space, max_budget=9), lambda space: ASHA(space, max_budget=9, max_configs=20)], ids=["Hyperband", "ASHA"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_promoted_trials_go_on_from_their_checkpoints(make, workers, two_workers, tmp_path):
+    search = dict(executor=two_workers if workers == 2 else None, progress=False, journal=tmp_path / "a.b")
+    minimize(objectives.epochs, make(Space(x=Float(0, 1))), 10, **search)
+    results = minimize(objectives.epochs, make(Space(x=Float(0, 1))), **search)
+    assert results.stopped == "done" and all(t.status == "done" and t.info["epochs"] == t.budget for t in results.trials)
+    assert sum(t.info["new"] for t in results.trials) == spent(results.trials)[-1] < spent(results.trials, restart=True)[-1]
+    other = minimize(objectives.epochs, make(Space(x=Float(0, 1))), 3, journal=tmp_path / "a.c", progress=False)  # has folders of its own
+    assert [t.info["new"] for t in other.trials] == [t.budget for t in other.trials]
+    (tmp_path / "a.b").unlink()
+    for _ in range(2): assert "checkpoints" in sentence(ValueError, lambda: minimize(objectives.epochs, make(Space(x=Float(0, 1))), 3, **search))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
