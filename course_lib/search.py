@@ -413,7 +413,7 @@ def minimize(
                 optimizer.tell(trial, *outcome)
             best = _best([best, trial] if best else [trial])
             bar.update(len(history.told), best)
-            if any([callback(optimizer, trial) is True for callback in callbacks]): reason = "callback"
+            if any([_is_true(callback(optimizer, trial)) for callback in callbacks]): reason = "callback"
             if reason != "callback": reason = stop() or (reason if reason == "timeout" else None)
     return Results(optimizer.space, history.told, reason)
 
@@ -462,6 +462,8 @@ def _checkpoint_folder(journal, stack):
     return pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
 
 def _folder_name(trial): return f"{trial.id}-{sha256(json.dumps(trial.config).encode()).hexdigest()[:12]}"
+
+def _is_true(answer): return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 def _best(trials): return min((t for t in trials if t.status == "done"), key=lambda t: (t.loss, -(t.budget or 0)), default=None)
 
