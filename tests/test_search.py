@@ -713,12 +713,23 @@ def test_a_file_that_isnt_a_journal_is_refused_and_kept(text, tmp_path):
             assert (tmp_path / "file").read_text() == text
 
 
-def test_a_journal_spoilt_in_the_middle_is_refused(tmp_path):
-    journal = tmp_path / "journal"
-    minimize(lambda config: 1, RandomSearch(Space(x=Float(0, 1))), 3, journal=journal, progress=False)
-    lines = journal.read_text().splitlines(keepends=True)
-    journal.write_text(lines[0] + lines[1][:20] + "\n" + "".join(lines[2:]))
-    assert "line 2" in sentence(ValueError, lambda: minimize(lambda config: 1, RandomSearch(Space(x=Float(0, 1))), 3, journal=journal, progress=False))
+@pytest.mark.parametrize("line", ['{"id": 0, "config"', "{}", "5", "", '{"id": 0, "config": {"x": 7}, "loss": 1}'])
+def test_a_journal_spoilt_in_the_middle_is_refused(line, tmp_path):
+    journal, go_on = tmp_path / "journal", lambda: minimize(lambda config: 1, RandomSearch(Space(x=Float(0, 1))), 3, journal=tmp_path / "journal", progress=False)
+    go_on()
+    header, first, *others = journal.read_text().splitlines()
+    journal.write_text("\n".join([header, line, *others, ""]))
+    message = sentence(ValueError, go_on)
+    assert "line 2" in message or "x can't be 7" in message
+
+
+def test_lines_taken_out_of_a_journal_are_run_again(tmp_path):
+    journal, go_on = tmp_path / "journal", lambda: minimize(objectives.erratic, SuccessiveHalving(Space(x=Float(0, 1)), max_budget=9), journal=tmp_path / "journal", progress=False)
+    uncut = go_on()
+    lines = journal.read_text().splitlines()
+    failed = [t for t in uncut.trials if t.status == "failed"]
+    journal.write_text("\n".join(line for line in lines if '"failed"' not in line) + "\n")
+    assert failed and sorted(map(str, what(go_on()))) == sorted(map(str, what(uncut)))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
