@@ -119,6 +119,8 @@ def options(parser):
 def run(args):
     parts = args.part or list(PARTS)
     if unknown := [p for p in parts if p not in PARTS]: raise SystemExit(f"there is no part {unknown[0]!r}: {', '.join(PARTS)}.")
+    known = [*METHODS, "RandomizedSearchCV", *FIDELITY]
+    if unknown := [m for m in args.method or () if m not in known]: raise SystemExit(f"there is no contestant {unknown[0]!r}: {', '.join(known)}.")
     for part in parts:
         if args.redo:
             rows = dict(quality=quality_rows, fidelity=fidelity_rows, cost=cost_rows, workers=worker_rows)[part]()
@@ -201,9 +203,10 @@ def rank_table(problems):
     from scipy.stats import friedmanchisquare
     table, live = ranks(problems), np.array([PROBLEMS[name].live for name in problems])
     order = np.argsort(table.mean(0))
+    first = [f"{METHODS[np.argmin(some.mean(0))]} ({some.mean(0).min():.2f}) on the {kind} problems" for kind, some in {"synthetic": table[~live], "live": table[live]}.items()]
     lines = [[METHODS[i], f"{table[:, i].mean():.2f}", f"{table[~live, i].mean():.2f}", f"{table[live, i].mean():.2f}", "{:.4f} ± {:.4f}".format(*mean_of(problems, METHODS[i]))]
              for i in order]
-    return markdown_table(["", f"mean rank, {len(problems)} problems", "synthetic", "live", "mean normalised regret"], lines), friedmanchisquare(*table.T).pvalue
+    return markdown_table(["", f"mean rank, {len(problems)} problems", "synthetic", "live", "mean normalised regret"], lines), " and ".join(first), friedmanchisquare(*table.T).pvalue
 
 
 def fidelity_table():
@@ -286,7 +289,7 @@ def table():
     problems = regrets()
     synthetic, live = select(problems, False), select(problems, True)
     problems = {**synthetic, **live}
-    rank_lines, p_value = rank_table(problems)
+    rank_lines, first, p_value = rank_table(problems)
     fidelity, best, clip = fidelity_table()
     loads = [float(r["load"]) for r in cost_rows().rows]
     optima = "; ".join(f"{name} {references()[name][0]:.4g} and {references()[name][1]:.4g}" for name in live)
@@ -320,7 +323,7 @@ RandomizedSearchCV is its sampling: ten shared points, then 50 from scikit-learn
 {rank_lines}
 ![Mean ranks and Nemenyi's critical difference](../nbs/images/hpo_ranks.png)
 
-The methods are ranked for each problem and seed after 60 trials (ties share their ranks), averaged over seeds and then over problems. Friedman's test over the {len(problems)} problems: p = {p_value:.2g}. Nemenyi's critical difference at 5%: {critical_difference(len(METHODS), len(problems)):.2f} ranks. It takes a problem as one observation, so it is on the careful side: averaging over seeds makes ranks steadier than the test assumes.
+The methods are ranked for each problem and seed after 60 trials (ties share their ranks), averaged over seeds and then over problems. First are {first}. Friedman's test over the {len(problems)} problems: p = {p_value:.2g}. Nemenyi's critical difference at 5%: {critical_difference(len(METHODS), len(problems)):.2f} ranks. It takes a problem as one observation, so it is on the careful side: averaging over seeds makes ranks steadier than the test assumes.
 RandomizedSearchCV, which runs on the live problems only, is not ranked.
 
 ## Multi-fidelity
