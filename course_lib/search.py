@@ -127,6 +127,7 @@ class Optimizer:
     def replay(self, trial):
         "Take over a finished trial, from a journal say, as if it had been asked for and told here."
         if trial.id in self.history.trials: raise ValueError(f"there is a trial {trial.id} already.")
+        if trial.parent is not None and trial.parent not in self.history.trials: raise ValueError(f"trial {trial.id} goes on from trial {trial.parent}, which isn't there.")
         self.space.check(trial.config)
         self.history.add(Trial(trial.id, trial.config, trial.budget, trial.parent))
         self.tell(trial, math.inf if trial.loss is None else trial.loss, trial.info, trial.seconds)
