@@ -17,6 +17,146 @@ from scipy.stats import qmc
 from .search import Optimizer
 from .spaces import Choice, Float, Int, Space
 
+# %% ../nbs/05_surrogates.ipynb #70eca23d
+def matern52(
+    r2,  # squared distances r², in length scales
+):
+    "The Matérn kernel with ν = 5/2: the correlation of two function values at distance r (Rasmussen & Williams, equation 4.17)."
+    a = np.sqrt(5*r2)
+    return (1 + a + a*a/3) * np.exp(-a)
+
+def _squared_distances(A, B, lengths):
+    "Between the rows of A and those of B, each dimension in units of its length scale."
+    A, B = A/lengths, B/lengths
+    return np.maximum((A*A).sum(1)[:, None] + (B*B).sum(1) - 2*A@B.T, 0)
+
+# %% ../nbs/05_surrogates.ipynb #1e6b3e0e
+class GaussianProcess:
+    "A Gaussian process with a Matérn-5/2 kernel, conditioned on data: algorithm 2.1 of Rasmussen & Williams (2006)."
+    def __init__(self,
+        X,            # N×D points
+        y,            # N values, centred at zero
+        lengths,      # ℓ: a length scale per dimension, or one for all
+        signal=1.0,   # s²: variance of the function itself
+        noise=1e-6,   # σ²: variance of what is added to each value; positive
+    ):
+        self.X, self.y = np.atleast_2d(np.asarray(X, dtype=float)), np.asarray(y, dtype=float)
+        self.lengths, self.signal, self.noise = lengths, signal, noise
+        if self.y.shape != (len(self.X),): raise ValueError(f"y must have one value per row of X, {len(self.X)}, not the shape {self.y.shape}.")
+        if not (np.isfinite(self.X).all() and np.isfinite(self.y).all()): raise ValueError("X and y must be finite: replace NaN and infinity first.")
+        if np.min(lengths) <= 0 or signal <= 0 or noise <= 0: raise ValueError(f"length scales, signal and noise must be positive, not {lengths}, {signal} and {noise}.")
+        K = self.kernel(self.X) + noise*np.eye(len(self.X))             # K + σ²I
+        self.L = linalg.cholesky(K, lower=True)                         # = L Lᵀ
+        self.alpha = linalg.cho_solve((self.L, True), self.y)           # α = (K + σ²I)⁻¹ y
+
+    def kernel(self, Z): return self.signal * matern52(_squared_distances(Z, self.X, self.lengths))
+
+    def posterior(self,
+        Z,           # M×D points
+    ) -> tuple:      # mean μ and standard deviation σ of the function (without noise), M values each
+        "What is known about the function at `Z`."
+        k = self.kernel(np.atleast_2d(Z))                               # k(Z, X)
+        v = linalg.solve_triangular(self.L, k.T, lower=True, check_finite=False)   # L⁻¹ kᵀ
+        return k @ self.alpha, np.sqrt(np.maximum(self.signal - (v*v).sum(0), 1e-14*self.signal))
+
+    @property
+    def log_likelihood(self):
+        "log p(y | X), the function integrated out."
+        return -self.y @ self.alpha/2 - np.log(np.diag(self.L)).sum() - len(self.y)/2*math.log(2*math.pi)
+
+    def believe(self, Z):
+        "The process after its own predictions at `Z` came true: the mean stays, the uncertainty shrinks."
+        return GaussianProcess(np.vstack([self.X, Z]), np.append(self.y, self.posterior(Z)[0]), self.lengths, self.signal, self.noise)
+
+# %% ../nbs/05_surrogates.ipynb #7771e3b0
+def _pairs(n):
+    "Where the pairs i > j of n points lie in a flattened n×n matrix."
+    i, j = np.tril_indices(n, -1)
+    return n*i + j
+
+def _pair_distances(X, groups):
+    "Squared distances of all pairs of rows i > j, along each group of columns: P×N(N-1)/2."
+    pairs, apart = _pairs(len(X)), np.zeros((max(groups) + 1, len(X)*(len(X) - 1)//2))
+    for column, group in zip(X.T, groups): apart[group] += np.subtract.outer(column, column).ravel()[pairs]**2
+    return apart
+
+def _likelihood(
+    theta,  # log ℓ₁ … log ℓ_P, log s², log σ²
+    pairs,  # where pairs lie in a matrix
+    apart,  # P×N(N-1)/2: how far apart they are, squared
+    y,      # N values
+):
+    "log p(y | X, θ) and its gradient (Rasmussen & Williams, equation 5.9). Each pair of points is visited once."
+    n, weights, signal, noise = len(y), np.exp(-2*theta[:-2]), math.exp(theta[-2]), math.exp(theta[-1])
+    a = np.sqrt(5 * (weights @ apart))
+    decay = signal * np.exp(-a)
+    k = (1 + a + a*a/3) * decay
+    K = np.zeros((n, n))
+    K.ravel()[pairs] = k
+    K.ravel()[::n + 1] = signal + noise
+    L = linalg.cholesky(K, lower=True, overwrite_a=True, check_finite=False)
+    alpha = linalg.cho_solve((L, True), y, check_finite=False)
+    inverse = linalg.lapack.dpotri(L.T, lower=0)[0].T                   # K⁻¹ on and below the diagonal
+    Q = np.outer(alpha, alpha) - inverse                                # ααᵀ - K⁻¹
+    value = -y @ alpha/2 - np.log(np.diag(L)).sum() - n/2*math.log(2*math.pi)
+    q, trace = Q.ravel()[pairs], np.trace(Q)
+    by_length = weights * (apart @ (q * (5/3*(1 + a)*decay)))
+    return value, np.array([*by_length, q @ k + signal*trace/2, noise*trace/2])
+
+# %% ../nbs/05_surrogates.ipynb #823fc8da
+# Medians and widths (of normal distributions) that we believe in before we see data: of log ℓ for one dimension, log s² and log σ²; and bounds
+_PRIOR = dict(length=(math.log(0.25), 1.25), signal=(0.0, 0.5), noise=(-9.0, 3.0))
+_BOUNDS = dict(length=(math.log(0.01), math.log(100)), signal=(math.log(0.01), math.log(100)), noise=(math.log(1e-8), 0.0))
+
+def fit_gp(
+    X,             # N×D points of the unit cube
+    y,             # N values with mean 0 and variance 1
+    groups=None,   # for each column the number of its length scale; None: each has its own
+    start=None,    # log ℓ₁ … log ℓ_P, log s², log σ² to begin with; None: the prior's medians
+    steps:int=40,  # of L-BFGS at most
+) -> tuple:        # the GaussianProcess, and where the search for its parameters ended
+    "The Gaussian process whose length scales, signal and noise are most probable given the data. In more dimensions longer length scales are expected, by √P (Hvarfner, Hellsten & Nardi 2024)."
+    X, y = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
+    groups = np.arange(X.shape[1]) if groups is None else np.asarray(groups)
+    P = max(groups) + 1
+    pairs, apart = _pairs(len(X)), _pair_distances(X, groups)
+    median, width = np.array([_PRIOR["length"]]*P + [_PRIOR["signal"], _PRIOR["noise"]]).T
+    median[:P] += math.log(P)/2
+    def loss(theta):                                                    # per point, so that a tolerance means the same for few and many
+        value, gradient = _likelihood(theta, pairs, apart, y)
+        z = (theta - median)/width
+        return (z @ z/2 - value)/len(y), (z/width - gradient)/len(y)
+    low, high = np.array([_BOUNDS["length"]]*P + [_BOUNDS["signal"], _BOUNDS["noise"]]).T
+    theta = optimize.minimize(loss, median if start is None else start, jac=True, method="L-BFGS-B", bounds=optimize.Bounds(low, high), options=dict(maxiter=steps, ftol=2e-4, gtol=1e-3)).x
+    return GaussianProcess(X, y, np.exp(theta[groups]), math.exp(theta[-2]), math.exp(theta[-1])), theta
+
+# %% ../nbs/05_surrogates.ipynb #7ee3f24b
+def expected_improvement(
+    mean, std,   # μ and σ of what a point may give
+    best,        # f*: the value to improve on
+):
+    "E[max(f* - f, 0)] for f ~ N(μ, σ²): how far below `best` we expect to come (Jones, Schonlau & Welch 1998)."
+    z = (best - mean)/std
+    return (best - mean)*special.ndtr(z) + std*np.exp(-z*z/2)/math.sqrt(2*math.pi)
+
+def _log_h(z):
+    "log(zΦ(z) + φ(z)), also where that is too small for a float (Ament et al. 2023)."
+    z = np.asarray(z, dtype=float)
+    near, far = np.maximum(z, -1), np.clip(z, -1e3, -1)
+    logs = np.log(near*special.ndtr(near) + np.exp(-near*near/2)/math.sqrt(2*math.pi))
+    mills = math.sqrt(math.pi/2) * special.erfcx(-far/math.sqrt(2))     # Φ(z)/φ(z)
+    tail = np.log1p(far*mills)
+    beyond = -2*np.log(np.maximum(-z, 1)) + np.log1p(-3/np.maximum(z*z, 1e6))
+    tail = np.where(z < -1e3, beyond, tail)
+    return np.where(z > -1, logs, tail - z*z/2 - math.log(2*math.pi)/2)
+
+def log_expected_improvement(
+    mean, std,   # μ and σ of what a point may give
+    best,        # f*: the value to improve on
+):
+    "The logarithm of `expected_improvement`, accurate where that itself is 0 in floating point."
+    return np.log(std) + _log_h((best - mean)/std)
+
 # %% ../nbs/05_surrogates.ipynb #62934cdf
 class _Cube:
     "The unit cube of a space, for many points at once. A Choice of C options lies on its axis as a whole number from 0 to C - 1 does."
@@ -102,180 +242,6 @@ class _ModelSearch(Optimizer):
             if config not in self.history: return config
         return self.space.sample(rng)
 
-# %% ../nbs/05_surrogates.ipynb #70eca23d
-def matern52(
-    r2,  # squared distances r², in length scales
-):
-    "The Matérn kernel with ν = 5/2: the correlation of two function values at distance r (Rasmussen & Williams, equation 4.17)."
-    a = np.sqrt(5*r2)
-    return (1 + a + a*a/3) * np.exp(-a)
-
-def _squared_distances(A, B, lengths):
-    "Between the rows of A and those of B, each dimension in units of its length scale."
-    A, B = A/lengths, B/lengths
-    return np.maximum((A*A).sum(1)[:, None] + (B*B).sum(1) - 2*A@B.T, 0)
-
-# %% ../nbs/05_surrogates.ipynb #23b2bd78
-class GaussianProcess:
-    "A Gaussian process with a Matérn-5/2 kernel, conditioned on data: algorithm 2.1 of Rasmussen & Williams (2006)."
-    def __init__(self,
-        X,            # N×D points
-        y,            # N values, centred at zero
-        lengths,      # ℓ: a length scale per dimension, or one for all
-        signal=1.0,   # s²: variance of the function itself
-        noise=1e-6,   # σ²: variance of what is added to each value; positive
-    ):
-        self.X, self.y = np.atleast_2d(np.asarray(X, dtype=float)), np.asarray(y, dtype=float)
-        self.lengths, self.signal, self.noise = lengths, signal, noise
-        if self.y.shape != (len(self.X),): raise ValueError(f"y must have one value per row of X, {len(self.X)}, not the shape {self.y.shape}.")
-        if not (np.isfinite(self.X).all() and np.isfinite(self.y).all()): raise ValueError("X and y must be finite: replace NaN and infinity first.")
-        if np.min(lengths) <= 0 or signal <= 0 or noise <= 0: raise ValueError(f"length scales, signal and noise must be positive, not {lengths}, {signal} and {noise}.")
-        K = self.kernel(self.X) + noise*np.eye(len(self.X))             # K + σ²I
-        self.L = linalg.cholesky(K, lower=True)                         # = L Lᵀ
-        self.alpha = linalg.cho_solve((self.L, True), self.y)           # α = (K + σ²I)⁻¹ y
-
-    def kernel(self, Z): return self.signal * matern52(_squared_distances(Z, self.X, self.lengths))
-
-    def posterior(self,
-        Z,           # M×D points
-    ) -> tuple:      # mean μ and standard deviation σ of the function (without noise), M values each
-        "What is known about the function at `Z`."
-        k = self.kernel(np.atleast_2d(Z))                               # k(Z, X)
-        v = linalg.solve_triangular(self.L, k.T, lower=True, check_finite=False)
-        return k @ self.alpha, np.sqrt(np.maximum(self.signal - (v*v).sum(0), 1e-14*self.signal))
-
-    @property
-    def log_likelihood(self):
-        "log p(y | X), the function integrated out."
-        return -self.y @ self.alpha/2 - np.log(np.diag(self.L)).sum() - len(self.y)/2*math.log(2*math.pi)
-
-    def believe(self, Z):
-        "The process after its own predictions at `Z` came true: the mean stays, the uncertainty shrinks."
-        return GaussianProcess(np.vstack([self.X, Z]), np.append(self.y, self.posterior(Z)[0]), self.lengths, self.signal, self.noise)
-
-# %% ../nbs/05_surrogates.ipynb #a0bdb487
-def _pairs(n):
-    "Where the pairs i > j of n points lie in a flattened n×n matrix."
-    i, j = np.tril_indices(n, -1)
-    return n*i + j
-
-def _pair_distances(X, groups):
-    "Squared distances of all pairs of rows i > j, along each group of columns: P×N(N-1)/2."
-    i, j = np.tril_indices(len(X), -1)
-    squares = (X[i] - X[j]).T**2
-    return np.array([squares[groups == g].sum(0) for g in range(max(groups) + 1)])
-
-def _likelihood(
-    theta,  # log ℓ₁ … log ℓ_P, log s², log σ²
-    pairs,  # where pairs lie in a matrix
-    apart,  # P×N(N-1)/2: how far apart they are, squared
-    y,      # N values
-):
-    "log p(y | X, θ) and its gradient (Rasmussen & Williams, equation 5.9). Each pair of points is visited once."
-    n, weights, signal, noise = len(y), np.exp(-2*theta[:-2]), math.exp(theta[-2]), math.exp(theta[-1])
-    a = np.sqrt(5 * (weights @ apart))
-    decay = signal * np.exp(-a)
-    k = (1 + a + a*a/3) * decay
-    K = np.zeros((n, n))
-    K.ravel()[pairs] = k
-    K.ravel()[::n + 1] = signal + noise
-    L = linalg.cholesky(K, lower=True, overwrite_a=True, check_finite=False)
-    alpha = linalg.cho_solve((L, True), y, check_finite=False)
-    inverse = linalg.lapack.dpotri(L.T, lower=0)[0].T                   # K⁻¹ on and below the diagonal
-    Q = np.outer(alpha, alpha) - inverse                                # ααᵀ - K⁻¹
-    value = -y @ alpha/2 - np.log(np.diag(L)).sum() - n/2*math.log(2*math.pi)
-    q, trace = Q.ravel()[pairs], np.trace(Q)
-    by_length = weights * (apart @ (q * (5/3*(1 + a)*decay)))
-    return value, np.array([*by_length, q @ k + signal*trace/2, noise*trace/2])
-
-# %% ../nbs/05_surrogates.ipynb #1e6b3e0e
-# Medians and widths (of normal distributions) that we believe in before we see data: of log ℓ for one dimension, log s² and log σ²; and bounds
-_PRIOR = dict(length=(math.log(0.25), 1.0), signal=(0.0, 1.0), noise=(-9.0, 3.0))
-_BOUNDS = dict(length=(math.log(0.01), math.log(100)), signal=(math.log(0.01), math.log(100)), noise=(math.log(1e-8), 0.0))
-
-def fit_gp(
-    X,             # N×D points of the unit cube
-    y,             # N values with mean 0 and variance 1
-    groups=None,   # for each column the number of its length scale; None: each has its own
-    start=None,    # log ℓ₁ … log ℓ_P, log s², log σ² to begin with; None: the prior's medians
-    steps:int=40,  # of L-BFGS at most
-) -> tuple:        # the GaussianProcess, and where the search for its parameters ended
-    "The Gaussian process whose length scales, signal and noise are most probable given the data. In more dimensions longer length scales are expected, by √P (Hvarfner, Hellsten & Nardi 2024)."
-    X, y = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
-    groups = np.arange(X.shape[1]) if groups is None else np.asarray(groups)
-    P = max(groups) + 1
-    pairs, apart = _pairs(len(X)), _pair_distances(X, groups)
-    median, width = np.array([_PRIOR["length"]]*P + [_PRIOR["signal"], _PRIOR["noise"]]).T
-    median[:P] += math.log(P)/2
-    def loss(theta):
-        value, gradient = _likelihood(theta, pairs, apart, y)
-        z = (theta - median)/width
-        return z @ z/2 - value, z/width - gradient
-    low, high = np.array([_BOUNDS["length"]]*P + [_BOUNDS["signal"], _BOUNDS["noise"]]).T
-    theta = optimize.minimize(loss, median if start is None else start, jac=True, method="L-BFGS-B", bounds=optimize.Bounds(low, high), options=dict(maxiter=steps, ftol=1e-4, gtol=1e-2)).x
-    return GaussianProcess(X, y, np.exp(theta[groups]), math.exp(theta[-2]), math.exp(theta[-1])), theta
-
-# %% ../nbs/05_surrogates.ipynb #7ee3f24b
-def expected_improvement(
-    mean, std,   # μ and σ of what a point may give
-    best,        # f*: the value to improve on
-):
-    "E[max(f* - f, 0)] for f ~ N(μ, σ²): how far below `best` we expect to come (Jones, Schonlau & Welch 1998)."
-    z = (best - mean)/std
-    return (best - mean)*special.ndtr(z) + std*np.exp(-z*z/2)/math.sqrt(2*math.pi)
-
-def _log_h(z):
-    "log(zΦ(z) + φ(z)), also where that is too small for a float (Ament et al. 2023)."
-    z = np.asarray(z, dtype=float)
-    near, far = np.maximum(z, -1), np.clip(z, -1e3, -1)
-    logs = np.log(near*special.ndtr(near) + np.exp(-near*near/2)/math.sqrt(2*math.pi))
-    mills = math.sqrt(math.pi/2) * special.erfcx(-far/math.sqrt(2))     # Φ(z)/φ(z)
-    tail = np.log1p(far*mills)
-    beyond = -2*np.log(np.maximum(-z, 1)) + np.log1p(-3/np.maximum(z*z, 1e6))
-    tail = np.where(z < -1e3, beyond, tail)
-    return np.where(z > -1, logs, tail - z*z/2 - math.log(2*math.pi)/2)
-
-def log_expected_improvement(
-    mean, std,   # μ and σ of what a point may give
-    best,        # f*: the value to improve on
-):
-    "The logarithm of `expected_improvement`, accurate where that itself is 0 in floating point."
-    return np.log(std) + _log_h((best - mean)/std)
-
-# %% ../nbs/05_surrogates.ipynb #1e273ba8
-_WARPS = np.array([[1e-3, 1e-2, 0.03, 0.1, 0.3, 1, 3, 10, 100, 1e4]]).T
-
-def _rises(losses):
-    "How far each loss is above the best, in units of the median's distance. Failures are as bad as the worst success."
-    finite = np.isfinite(losses)
-    y = np.clip(losses, -1e300, losses[finite].max())
-    y = np.minimum(y, 1e300) - y.min()
-    return np.minimum(y/(np.median(y) or y.mean() or 1), 1e6)
-
-def _warp(rises, c=_WARPS):
-    "log(c + rise) with mean 0 and variance 1, for each c: C×N; and log |d warped/d rise|, summed over the data: C."
-    w = np.log(c + rises)
-    scale = w.std(1, keepdims=True)
-    scale[scale == 0] = 1
-    return (w - w.mean(1, keepdims=True))/scale, -w.sum(1) - len(rises)*np.log(scale[:, 0])
-
-def fit_warped(X, losses, groups=None):
-    "`fit_gp` to the logarithm of losses, with as much added to them before as makes the data most probable (Snelson, Rasmussen & Ghahramani 2004)."
-    warped, log_slopes = _warp(_rises(losses))
-    gp, theta = fit_gp(X, warped[-1], groups, steps=20)                 # c = 10⁴: a straight line
-    if not warped.any(): return gp
-    v = linalg.solve_triangular(gp.L, warped.T, lower=True, check_finite=False)
-    log_likelihoods = log_slopes - len(losses)/2*np.log((v*v).sum(0))   # each with its best signal variance
-    return fit_gp(X, warped[np.argmax(log_likelihoods)], groups, theta)[0]
-
-def _best_and_latest(points, losses, n):
-    "Of more than n trials, the best half of n and the latest."
-    if len(losses) <= n: return points, losses
-    best = np.argsort(losses, kind="stable")[:n//2]
-    latest = np.setdiff1d(np.arange(len(losses)), best)[-(n - len(best)):]
-    kept = np.sort(np.append(best, latest))
-    return points[kept], losses[kept]
-
 # %% ../nbs/05_surrogates.ipynb #fac21710
 def _columns(points, cube):
     "What the kernel sees of points of a space: numbers as they are (0.5 where inactive), a Choice as one column per option, so scaled that two options are at distance 1."
@@ -287,7 +253,33 @@ def _groups(cube):
     n = (~cube.choice).sum()
     return np.append(np.arange(n), n + np.repeat(np.arange(len(cube.n_options)), cube.n_options.astype(int))).astype(int)
 
-# %% ../nbs/05_surrogates.ipynb #4f717b57
+# %% ../nbs/05_surrogates.ipynb #6c8863a1
+_WARPS = np.array([[1e-3, 1e-2, 0.03, 0.1, 0.3, 1, 3, 10, 100, 1e4]]).T
+
+def _rises(losses):
+    "How far each loss is above the best, in units of the median's distance. Failures are as bad as the worst success."
+    y = np.clip(losses, -1e300, min(losses[np.isfinite(losses)].max(), 1e300))
+    y = y - y.min()
+    unit = np.median(y) or y.mean() or 1
+    return np.minimum(y, 1e6*unit)/unit
+
+def _warp(rises, c=_WARPS):
+    "log(c + rise) with mean 0 and variance 1, for each c: C×N; and log |d warped/d rise|, summed over the data: C."
+    w = np.log(c + rises)
+    scale = w.std(1, keepdims=True)
+    return (w - w.mean(1, keepdims=True))/scale, -w.sum(1) - len(rises)*np.log(scale[:, 0])
+
+def fit_warped(X, losses, groups=None):
+    "`fit_gp` to the logarithm of losses, with as much added to them before as makes the data most probable (Snelson, Rasmussen & Ghahramani 2004)."
+    rises = _rises(losses)
+    if not rises.any(): return fit_gp(X, rises, groups)[0]              # all losses are equal
+    warped, log_slopes = _warp(rises)
+    gp, theta = fit_gp(X, warped[-1], groups, steps=8)                  # c = 10⁴: a straight line
+    v = linalg.solve_triangular(gp.L, warped.T, lower=True, check_finite=False)
+    log_likelihoods = log_slopes - len(losses)/2*np.log((v*v).sum(0))   # each with its best signal variance
+    return fit_gp(X, warped[np.argmax(log_likelihoods)], groups, theta)[0]
+
+# %% ../nbs/05_surrogates.ipynb #96f19ea7
 class _Acquisition:
     "log-EI over the unit cube of a space."
     def __init__(self, gp, best, cube):
@@ -312,10 +304,11 @@ class _Acquisition:
         by_std = np.exp(-z*z/2 - math.log(2*math.pi)/2 - log_h)/std      # ∂ log EI/∂σ = φ/EI
         return np.log(std) + log_h, by_mean[:, None]*d_mean + by_std[:, None]*d_std
 
-    def climb(self, points, steps=40):
+    def climb(self, points, steps=20):
         "Where M points get to uphill, all at once: numbers move, Choices and what is inactive stay."
-        numbers, points, Z = np.flatnonzero(~self.cube.choice), points.copy(), _columns(points, self.cube)
+        numbers, Z = np.flatnonzero(~self.cube.choice), _columns(points, self.cube)
         row, column = np.nonzero(~np.isnan(points[:, numbers]))         # what can move; the numbers are the first columns
+        points = np.nan_to_num(points, nan=0.5)                         # an Int that moves may make others active
         if not len(row): return points
         def loss(z):
             Z[row, column] = z
@@ -325,7 +318,7 @@ class _Acquisition:
         points[row, numbers[column]] = np.clip(found.x, 0, 1)
         return points
 
-# %% ../nbs/05_surrogates.ipynb #a10ccf6a
+# %% ../nbs/05_surrogates.ipynb #25333846
 def _beside(points, n, cube, rng):
     "n points beside rows of `points`: one entry or more is changed, a number by a step of random size, a Choice to any option."
     start = points[rng.integers(len(points), size=n)]
@@ -336,13 +329,22 @@ def _beside(points, n, cube, rng):
     mixed = np.where(changed, moved, start)
     return np.where(np.isnan(mixed), fresh, mixed)
 
+def _best_and_latest(points, losses, n):
+    "Of more than n trials, the best half of n and the latest."
+    if len(losses) <= n: return points, losses
+    best = np.argsort(losses, kind="stable")[:n//2]
+    latest = np.setdiff1d(np.arange(len(losses)), best)[-(n - len(best)):]
+    kept = np.sort(np.append(best, latest))
+    return points[kept], losses[kept]
+
+# %% ../nbs/05_surrogates.ipynb #c034f456
 class GPSearch(_ModelSearch):
     "Bayesian optimisation: a Gaussian process learns from all trials, and the next one has the largest expected improvement."
     def __init__(self,
         space:Space,          # what may be chosen
         seed:int=0,           # the k-th ask draws from np.random.SeedSequence([seed, k])
         n_startup:int=10,     # trials before the first model; they are random
-        n_candidates:int=1000,# random points at which the expected improvement is compared
+        n_candidates:int=500, # random points at which the expected improvement is compared, and half as many near the best trials
         n_climbs:int=5,       # how many of the best are improved by gradient
         n_max:int=300,        # of more trials than this, the model sees the best half and the latest
     ):
@@ -362,12 +364,14 @@ class GPSearch(_ModelSearch):
         "Points in order of their expected improvement."
         cube, n = self._cube, self.n_candidates
         points = cube.snap(np.vstack([rng.random((n, len(self.space))), _beside(ranked[:5], n//2, cube, rng)]))
-        order = np.argsort(-acquisition(points))
-        starts = np.concatenate([order[order < n][:self.n_climbs//2], order[order >= n][:self.n_climbs - self.n_climbs//2]])
-        climbed = cube.snap(acquisition.climb(points[starts]))
-        top = climbed[np.argmax(acquisition(climbed))]
-        points = np.vstack([climbed, cube.snap(_beside(top[None], 200, cube, rng)), points[order[:100]]])
-        return points[np.argsort(-acquisition(points))]
+        scores = acquisition(points)
+        order = np.argsort(-scores)
+        near = order >= n
+        starts = np.append(order[~near][:self.n_climbs//2], order[near][:self.n_climbs - self.n_climbs//2])
+        for more in lambda: acquisition.climb(points[starts]), lambda: _beside(points[[np.argmax(scores)]], 200, cube, rng):
+            new = cube.snap(more())
+            points, scores = np.vstack([points, new]), np.append(scores, acquisition(new))
+        return points[np.argsort(-scores)]
 
 # %% ../nbs/05_surrogates.ipynb #9059d69f
 def _gaussians(points, bandwidth):
@@ -563,28 +567,35 @@ class ForestSearch(_ModelSearch):
         seed:int=0,            # the k-th ask draws from np.random.SeedSequence([seed, k])
         n_startup:int=10,      # trials before the first model; they are points of a Sobol sequence
         n_trees:int=10,
-        n_candidates:int=1000, # points at which the improvement is compared, and as many near the best of them
+        n_candidates:int=1000, # points at which the improvement is compared, and as many near the best trials
+        random_fraction:float=0.1, # of the proposals that ignore the model
     ):
         super().__init__(space, seed, n_startup)
         if n_trees < 1 or n_candidates < 1: raise ValueError(f"n_trees and n_candidates must be at least 1, not {n_trees} and {n_candidates}.")
-        self.n_trees, self.n_candidates = n_trees, n_candidates
+        if not 0 <= random_fraction <= 1: raise ValueError(f"random_fraction must lie between 0 and 1, not {random_fraction}.")
+        self.n_trees, self.n_candidates, self.random_fraction = n_trees, n_candidates, random_fraction
 
     def propose(self, rng):
-        data, cube = self._data(), self._cube
+        data = self._data()
         if data is None or not np.isfinite(data[1]).any(): return self._sobol(rng)
+        if rng.random() < self.random_fraction: return self.space.sample(rng)
         points, losses = data
         y = _costs(losses)
         if len(running := self._running()): points, y = np.vstack([points, running]), np.append(y, np.zeros(len(running)))
         forest = self._fit(points, y, rng)
         best = forest_predict(forest, _features(points))[0].min()
-        score = lambda u: expected_improvement(*forest_predict(forest, _features(u)), best)
-        candidates = cube.snap(np.vstack([rng.random((self.n_candidates, len(self.space))), _beside(points[np.argsort(y, kind="stable")[:10]], self.n_candidates, cube, rng)]))
-        scores = score(candidates)
+        score = lambda candidates: expected_improvement(*forest_predict(forest, _features(candidates)), best)
+        return self._first_new(self._candidates(score, points[np.argsort(y, kind="stable")[:10]], rng), rng)
+
+    def _candidates(self, score, top, rng):
+        "Points in order of their expected improvement: random ones and some beside the best trials, then twice some beside the best of these."
+        cube, n = self._cube, self.n_candidates
+        points = cube.snap(np.vstack([rng.random((n, len(self.space))), _beside(top, n, cube, rng)]))
+        scores = score(points)
         for _ in range(2):
-            top = candidates[np.argsort(-scores, kind="stable")[:10]]
-            more = cube.snap(_beside(top, self.n_candidates // 4, cube, rng))
-            candidates, scores = np.vstack([candidates, more]), np.append(scores, score(more))
-        return self._first_new(candidates[np.argsort(-scores, kind="stable")], rng)
+            new = cube.snap(_beside(points[np.argsort(-scores, kind="stable")[:10]], n//4, cube, rng))
+            points, scores = np.vstack([points, new]), np.append(scores, score(new))
+        return points[np.argsort(-scores, kind="stable")]
 
     def _fit(self, points, y, rng):
         from sklearn.ensemble import ExtraTreesRegressor
@@ -594,7 +605,7 @@ class ForestSearch(_ModelSearch):
         "The point of a scrambled Sobol sequence with the number of the trial that is asked for; beyond the start a random one."
         k = self.history.next_id
         if k >= self.n_startup: return self.space.sample(rng)
-        sequence = qmc.Sobol(len(self.space), rng=self.seed).random_base2(max(self.n_startup - 1, 1).bit_length())
+        sequence = qmc.Sobol(len(self.space), rng=self.seed).random_base2(self.n_startup.bit_length())
         return self.space.decode(sequence[k])
 
 def _features(points): return np.nan_to_num(points, nan=-1.0)
