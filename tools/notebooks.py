@@ -38,8 +38,9 @@ def run_in_place(lesson, wanted=()):
     skip = [cell for cell in notebook.cells if left_out(cell, wanted)]
     for cell in skip: cell.metadata.tags = ["skip-execution"]
     kernel = NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(path.parent)}},
-                            store_widget_state=False, skip_cells_with_tag="skip-execution", extra_arguments=["--log-level=ERROR"])
+                            skip_cells_with_tag="skip-execution", extra_arguments=["--log-level=ERROR"])
     kernel.execute()
+    notebook.metadata.pop("widgets", None)  # not store_widget_state=False: with it, nbclient hangs at a slider
     for cell in skip: del cell.metadata["tags"]
     unfinished = path.with_suffix(".unfinished")
     nbformat.write(notebook, unfinished)
