@@ -285,17 +285,17 @@ def _lock(file):
 
 # %% ../nbs/03_search.ipynb #9442453b
 def _arguments(objective):
-    "How many of (config, budget, checkpoint) an objective takes. Raises TypeError if it wants something else."
+    "How many of (config, budget, checkpoint) an objective must have, and can have. Raises TypeError if it wants something else."
     if not callable(objective): raise TypeError(f"the objective must be a function, not {objective!r}.")
     try: parameters = list(inspect.signature(objective).parameters.values())
-    except (TypeError, ValueError): return 1                        # a builtin that doesn't say
+    except (TypeError, ValueError): return 1, 1                     # a builtin that doesn't say
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     wanted = [p for p in positional if p.default is p.empty or p.name in ("budget", "checkpoint")]
     required = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     swapped = len(wanted) == 2 and wanted[1].name == "checkpoint"
     if required or swapped or not 1 <= len(wanted) <= 3 or positional[:len(wanted)] != wanted:
         raise TypeError(f"an objective is called as objective(config), objective(config, budget) or objective(config, budget, checkpoint), and this one is {getattr(objective, '__name__', 'it')}{inspect.signature(objective)}.")
-    return len(wanted)
+    return max(sum(p.default is p.empty for p in wanted), 1), len(wanted)
 
 def _evaluate(objective, arguments):
     "Run the objective, wherever this is: its loss (NaN if it raised), info and seconds."
@@ -359,7 +359,7 @@ def minimize(
     progress:bool=True,    # show a progress bar with the best loss so far?
 ) -> "Results":
     "Search for the configuration with the smallest loss. An objective that raises is a failed trial; the search goes on. Raises ValueError and TypeError for arguments that can't work, before the first trial."
-    n_arguments, callbacks = _arguments(objective), [callbacks] if callable(callbacks) else list(callbacks)
+    (fewest, most), callbacks = _arguments(objective), [callbacks] if callable(callbacks) else list(callbacks)
     if n_workers is not None and n_workers < 1: raise ValueError(f"n_workers must be at least 1, not {n_workers}.")
     if n_trials is None and timeout is None and target is None and optimizer.total is None: raise ValueError("nothing would ever end this search: give n_trials, timeout or target.")
     if trial_timeout is not None and not hasattr(executor, "submit_within"): raise ValueError("trial_timeout needs workers that can be ended: give executor=ProcessWorkers(2).")
@@ -369,9 +369,9 @@ def minimize(
     history, running, finished = optimizer.history, {}, queue.SimpleQueue()
 
     def submit(trial):
-        if trial.budget is not None and n_arguments < 2: raise TypeError(f"{type(optimizer).__name__} sets budgets, so the objective must take one: objective(config, budget).")
+        if trial.budget is not None and most < 2: raise TypeError(f"{type(optimizer).__name__} sets budgets, so the objective must take one: objective(config, budget).")
         checkpoint = folder and folder / _folder_name(history.root(trial))
-        arguments = (dict(trial.config), trial.budget, checkpoint)[:n_arguments]
+        arguments = (dict(trial.config), trial.budget, checkpoint)[:fewest if trial.budget is None else most]    # without a budget, the objective's own default
         task = (_evaluate, objective, arguments)
         future = running[trial.id] = executor.submit(*task) if trial_timeout is None else executor.submit_within(trial_timeout, *task)
         future.add_done_callback(lambda future: finished.put((trial, future)))
@@ -384,7 +384,7 @@ def minimize(
 
     with ExitStack() as stack:
         if journal is not None and not isinstance(journal, Journal): journal = Journal(journal)
-        folder = _checkpoint_folder(journal, stack) if n_arguments == 3 else None
+        folder = _checkpoint_folder(journal, stack) if most == 3 else None
         if journal is not None: _resume(optimizer, journal, stack)
         optimizer.enqueue(*([start] if isinstance(start, dict) else start))
         bar = stack.enter_context(_Progress(n_trials if n_trials is not None else optimizer.total, progress))

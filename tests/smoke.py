@@ -5,13 +5,23 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.data import digits, tabular
+from course_lib.halving import Hyperband
 from course_lib.lr_finder import LRFind, lr_find
+from course_lib.search import RandomSearch, minimize
+from course_lib.spaces import Choice, Float, Space
+from course_lib.surrogates import TPE, ForestSearch, GPSearch
 
 split = digits()
 assert split.train.x.shape[1:] == (1, 8, 8) and split.n_out == 10, split
 assert 0 <= split.train.x.min() and split.train.x.max() <= 1
 table = tabular("wine")
 assert table.n_out == 3 and len(table.train.x) == len(table.train.y), table
+
+space = Space(kind=Choice("a", "b"), x=Float(1e-3, 1, log=True), y=Float(0, 1, when=dict(kind="b")))
+objective = lambda config, budget=1: (config["x"] - 0.1) ** 2 + config.get("y", 0.5) / budget
+for optimizer in (RandomSearch(space), TPE(space), GPSearch(space), ForestSearch(space), Hyperband(space, max_budget=9, sampler=TPE(space))):
+    results = minimize(objective, optimizer, n_trials=15, progress=False)
+    assert len(results) == 15 and results.best.loss == results.losses.min() and len(results.df) == 15, results
 
 train = split.tensors().train
 torch.manual_seed(0)
