@@ -282,9 +282,7 @@ def fit_warped(X, losses, groups=None):
 # %% ../nbs/05_surrogates.ipynb #96f19ea7
 class _Acquisition:
     "log-EI over the unit cube of a space."
-    def __init__(self, gp, best, cube):
-        self.gp, self.best, self.cube = gp, best, cube
-        self.inverse = linalg.cho_solve((gp.L, True), np.eye(len(gp.y)), check_finite=False)
+    def __init__(self, gp, best, cube): self.gp, self.best, self.cube = gp, best, cube
 
     def __call__(self, points): return log_expected_improvement(*self.gp.posterior(_columns(points, self.cube)), self.best)
 
@@ -294,9 +292,10 @@ class _Acquisition:
         a = np.sqrt(5*_squared_distances(Z, gp.X, gp.lengths))
         decay = gp.signal*np.exp(-a)
         k, slope = (1 + a + a*a/3)*decay, 5/3*(1 + a)*decay             # ∂k/∂z = -slope (z - x)/ℓ²
-        mean, w = k @ gp.alpha, k @ self.inverse
-        std = np.sqrt(np.maximum(gp.signal - (k*w).sum(1), 1e-14*gp.signal))
-        z = (self.best - mean)/std
+        v = linalg.solve_triangular(gp.L, k.T, lower=True, check_finite=False)
+        w = linalg.solve_triangular(gp.L, v, lower=True, trans=1, check_finite=False).T      # k(Z, X)(K + σ²I)⁻¹
+        std = np.sqrt(np.maximum(gp.signal - (v*v).sum(0), 1e-14*gp.signal))
+        z = (self.best - k @ gp.alpha)/std
         log_h = _log_h(z)
         along = lambda c: (c @ gp.X - Z*c.sum(1)[:, None])/gp.lengths**2
         d_mean, d_std = along(slope*gp.alpha), -along(slope*w)/std[:, None]
