@@ -309,6 +309,7 @@ Made by `python benchmarks/{NAME}.py` from {NAME}_quality.csv, {NAME}_random.csv
 Normalised regret is (loss − optimum)/(clip − optimum), at most 1; clip is the median loss of one random trial, from {N_RANDOM:,} of them. 20 seeds; 60 trials, of which the first ten are the same random points for every contestant.
 Optuna's samplers have their defaults (`n_startup_trials=10`); so have ours. Ackley's optimum is shifted (to another place on each axis), and Branin's two coordinates are the 8th and the 14th of 20: the middle of the cube is never the answer.
 The mixed function has a Choice that makes other parameters active, two Ints and two logarithmic Floats. The noisy quadratic (5 dimensions, noise of standard deviation 0.1, the same sequence for every contestant) is scored by the noise-free value of the configuration with the best noisy one.
+The same seed repeats a search exactly on the same machine. Where arithmetic rounds otherwise in the last digit, a search that follows the highest point of a surface soon goes another way: expect other numbers for single problems, within a few standard errors.
 
 ## Live problems
 
