@@ -15,7 +15,7 @@ from scipy import linalg, optimize, special
 from scipy.stats import qmc
 
 from .search import Optimizer
-from .spaces import Choice, Float, Int, Space
+from .spaces import Choice, Float, Space
 
 # %% ../nbs/05_surrogates.ipynb #70eca23d
 def matern52(
