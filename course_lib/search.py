@@ -85,6 +85,7 @@ class Optimizer:
         space:Space, # what may be chosen
         seed:int=0,  # the k-th ask draws from np.random.SeedSequence([seed, k])
     ):
+        if not isinstance(seed, (int, np.integer)) or seed < 0: raise ValueError(f"seed must be a whole number from 0 upwards, not {seed!r}.")
         self.space, self.seed, self.history = space, seed, History()
         self._size, self._queue, self._left = space.size, deque(), None
 
