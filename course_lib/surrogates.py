@@ -538,10 +538,15 @@ class TPE(_ModelSearch):
 
 # %% ../nbs/05_surrogates.ipynb #24eafc72
 def _costs(losses):
-    "What a forest learns: losses with failures as bad as the worst success, on a log scale if all are positive; then mean 0 and variance 1."
+    "What a forest learns: losses on a log scale if all are positive (else the far outliers cut off), failures as bad as the worst success; then mean 0 and variance 1."
     finite = np.isfinite(losses)
-    y = np.where(finite, np.clip(losses, -1e100, 1e100), losses[finite].max())
-    if y.min() > 0: y = np.log(y)
+    good = np.clip(losses[finite], -1e100, 1e100)
+    if good.min() > 0: good = np.log(good)
+    else:
+        quarter, three = np.quantile(good, [0.25, 0.75])        # one immense loss would make all others look alike
+        if three > quarter: good = np.minimum(good, three + 10*(three - quarter))
+    y = np.full(len(losses), good.max())
+    y[finite] = good
     return (y - y.mean()) / (y.std() or 1)
 
 def _leaves(forest, X):

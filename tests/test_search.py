@@ -264,12 +264,21 @@ def test_failures_dont_stop_or_poison_a_search(name):
     optimizer = GridSearch(space, n=7) if name == "GridSearch" else OPTIMIZERS[name](space, 3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        results = minimize(well, optimizer, 40, progress=False)
+        results = minimize(well, optimizer, 40, start=[dict(x=0.15, y=0.8)], progress=False)
     assert results.stopped in ("n_trials", "done")
     assert all(t.config in space for t in results.trials)
     assert {t.status for t in results.trials} == {"done", "failed"}
     assert all(t.loss == math.inf and t.info["error"] for t in results.trials if t.status == "failed")
     assert results.best.loss < (-0.035 if name in ("TPE", "GPSearch", "ForestSearch") else 0.02)
+
+
+@each_optimizer
+@pytest.mark.parametrize("loss", [0.0, 1.0, -1e308])
+def test_a_search_in_which_all_is_the_same_goes_on(name, loss):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        results = minimize(lambda config, budget=None: loss, OPTIMIZERS[name](RICH, 0), 12, progress=False)
+    assert len(results) == 12 and all(t.config in RICH for t in results.trials)
 
 
 @each_optimizer
@@ -726,10 +735,12 @@ def test_a_journal_spoilt_in_the_middle_is_refused(line, tmp_path):
 def test_lines_taken_out_of_a_journal_are_run_again(tmp_path):
     journal, go_on = tmp_path / "journal", lambda: minimize(objectives.erratic, SuccessiveHalving(Space(x=Float(0, 1)), max_budget=9), journal=tmp_path / "journal", progress=False)
     uncut = go_on()
-    lines = journal.read_text().splitlines()
+    lines, parents = journal.read_text().splitlines(), {t.parent for t in uncut.trials}
     failed = [t for t in uncut.trials if t.status == "failed"]
     journal.write_text("\n".join(line for line in lines if '"failed"' not in line) + "\n")
     assert failed and sorted(map(str, what(go_on()))) == sorted(map(str, what(uncut)))
+    journal.write_text("\n".join([lines[0], *(line for line in lines[1:] if json.loads(line)["id"] not in parents)]) + "\n")
+    assert "goes on from" in sentence(ValueError, go_on)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
