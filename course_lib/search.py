@@ -77,8 +77,6 @@ class History:
         return trial
 
 # %% ../nbs/03_search.ipynb #4e36374e
-_MANY = 10**6   # configurations that may be listed
-
 class Optimizer:
     "Decides what to try next. Subclasses define `propose`, and `observe` if they keep something of their own."
     def __init__(self,
@@ -125,62 +123,74 @@ class Optimizer:
         self.history.told.append(known)
         self.observe(known)
 
-    def replay(self, trial):
-        "Take over a finished trial, from a journal say, as if it had been asked for and told here."
-        if trial.id in self.history.trials: raise ValueError(f"there is a trial {trial.id} already.")
-        if trial.parent is not None and trial.parent not in self.history.trials: raise ValueError(f"trial {trial.id} goes on from trial {trial.parent}, which isn't there.")
-        self.space.check(trial.config)
-        self.history.add(Trial(trial.id, trial.config, trial.budget, trial.parent))
-        self.tell(trial, math.inf if trial.loss is None else trial.loss, trial.info, trial.seconds)
+# %% ../nbs/03_search.ipynb #f4966a5d
+_MANY = 10**6   # configurations that may be listed
 
-    def propose_for(self, other):
-        "Serve the optimizer `other` with configurations: share its history and its queue. It must pass `observe` on."
-        self.history, self._queue = other.history, other._queue
+@patch
+def enqueue(self:Optimizer,
+    *configs, # to be tried before anything of the optimizer's own choice
+):
+    "Let a person's suggestions be tried first. Raises ValueError if one isn't in the space."
+    for config in configs: self.space.check(config)
+    self._queue.extend(map(dict, configs))
 
-    def forget(self, trial):
-        "Take back a trial that was asked for and will never be told."
-        del self.history.trials[trial.id]
-        self.history.refresh()
-        self._left = None
+@patch
+def new_config(self:Optimizer, rng):
+    "A configuration that no trial has had: one from the queue, or a proposal; None if none is left."
+    while self._queue:
+        config = self._queue.popleft()
+        if config not in self.history: return config
+    config = self.propose(rng)
+    if self._size == math.inf: return config                   # a repetition there is the proposer's will
+    for _ in range(100):
+        if config is None or config not in self.history: return config
+        config = self.space.sample(rng)
+    if self._size > _MANY: return config
+    self._left = [c for c in self._left or self.space.grid() if c not in self.history]
+    return self._left[rng.integers(len(self._left))] if self._left else None
 
-    def enqueue(self,
-        *configs, # to be tried before anything of the optimizer's own choice
-    ):
-        "Let a person's suggestions be tried first. Raises ValueError if one isn't in the space."
-        for config in configs: self.space.check(config)
-        self._queue.extend(map(dict, configs))
+@patch(as_prop=True)
+def done(self:Optimizer):
+    "Is nothing left to ask?"
+    return not self._queue and self.history.n_configs >= self._size
 
-    def new_config(self, rng):
-        "A configuration that no trial has had: one from the queue, or a proposal; None if none is left."
-        while self._queue:
-            config = self._queue.popleft()
-            if config not in self.history: return config
-        config = self.propose(rng)
-        if self._size == math.inf: return config                   # a repetition there is the proposer's will
-        for _ in range(100):
-            if config is None or config not in self.history: return config
-            config = self.space.sample(rng)
-        if self._size > _MANY: return config
-        self._left = [c for c in self._left or self.space.grid() if c not in self.history]
-        return self._left[rng.integers(len(self._left))] if self._left else None
+@patch(as_prop=True)
+def total(self:Optimizer):
+    "How many trials it will ask for in all; None if there is no end."
+    return None if self._size == math.inf else self._size
 
-    @property
-    def done(self):
-        "Is nothing left to ask?"
-        return not self._queue and self.history.n_configs >= self._size
+# %% ../nbs/03_search.ipynb #39a1d0df
+@patch
+def replay(self:Optimizer, trial):
+    "Take over a finished trial, from a journal say, as if it had been asked for and told here."
+    if trial.id in self.history.trials: raise ValueError(f"there is a trial {trial.id} already.")
+    if trial.parent is not None and trial.parent not in self.history.trials: raise ValueError(f"trial {trial.id} goes on from trial {trial.parent}, which isn't there.")
+    self.space.check(trial.config)
+    self.history.add(Trial(trial.id, trial.config, trial.budget, trial.parent))
+    self.tell(trial, math.inf if trial.loss is None else trial.loss, trial.info, trial.seconds)
 
-    @property
-    def total(self):
-        "How many trials it will ask for in all; None if there is no end."
-        return None if self._size == math.inf else self._size
+@patch
+def forget(self:Optimizer, trial):
+    "Take back a trial that was asked for and will never be told."
+    del self.history.trials[trial.id]
+    self.history.refresh()
+    self._left = None
 
-    @property
-    def results(self): return Results(self.space, self.history.told)
+@patch
+def propose_for(self:Optimizer, other):
+    "Serve the optimizer `other` with configurations: share its history and its queue. It must pass `observe` on."
+    self.history, self._queue = other.history, other._queue
 
-    def describe(self) -> dict:
-        "Its name and arguments, ready for JSON."
-        names = list(inspect.signature(type(self)).parameters)[1:]
-        return dict(name=type(self).__name__, **{name: _plain(getattr(self, name)) for name in names})
+@patch(as_prop=True)
+def results(self:Optimizer):
+    "What was found so far."
+    return Results(self.space, self.history.told)
+
+@patch
+def describe(self:Optimizer) -> dict:
+    "Its name and arguments, ready for JSON."
+    names = list(inspect.signature(type(self)).parameters)[1:]
+    return dict(name=type(self).__name__, **{name: _plain(getattr(self, name)) for name in names})
 
 def _plain(value):
     "An argument as JSON: optimizers described, functions named."
