@@ -7,7 +7,7 @@ Every contestant gets a DataFrame with pandas categories and NaN, and is told to
 - FLAML: a custom metric (balanced error) and, as its documentation advises for classes of unequal size, balanced sample weights. It takes categories and missing values itself. "FLAML unweighted" does without the weights.
 - TPOT: `scorers=["balanced_accuracy"]` or `["r2"]`; `preprocessing=True` imputes and makes columns of 0 and 1 from categories, which go in as objects, as it wants them. A pipeline may take a third of the budget.
   Its defaults are for hours: half a minute is enough for two or three pipelines of its default space in ten folds, and often for none. So it has its space of fast models (`"linear-light"`) and five folds.
-- H2O: its leaderboard is sorted by mean error per class or squared error; for two classes, the threshold is the one that H2O itself reports as best for the mean accuracy per class on its cross-validation.
+- H2O: its leaderboard is sorted by mean error per class or squared error; for two classes, the threshold is the one that H2O itself reports as best for the mean accuracy per class (by cross-validation; where it does none, on its validation rows).
 - random forest: scikit-learn's defaults on medians and category codes (a missing category is a category). boosting: scikit-learn's histogram boosting, which takes categories and missing values itself.
 
 A budget covers all that `fit` does, encoding included; imports don't count, nor does the start of H2O's server, which is noted apart. A search that reaches three times its budget is broken off. The baselines have no budget.
@@ -106,7 +106,8 @@ def h2o(kind, seconds, seed):
         found = model.leader.predict(upload(X)).as_data_frame()
         if kind == "regression": return found["predict"].to_numpy()
         if "p1" in found and found.shape[1] == 3:                     # two classes: label, probability of 0, probability of 1
-            threshold = model.leader.find_threshold_by_max_metric("mean_per_class_accuracy", xval=True)
+            thresholds = (model.leader.find_threshold_by_max_metric("mean_per_class_accuracy", **{where: True}) for where in ("xval", "valid", "train"))
+            threshold = next(t for t in thresholds if t is not None)  # on many rows H2O doesn't cross-validate
             return (found["p1"] >= threshold).to_numpy().astype(int)
         return found["predict"].to_numpy().astype(int)
 
