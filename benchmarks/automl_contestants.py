@@ -4,11 +4,12 @@ FOLDER holds rows.npz and job.json (kind, categories, seconds, seed); prediction
 Every contestant gets a DataFrame with pandas categories and NaN, and is told to optimise balanced accuracy or R² as far as its interface goes:
 
 - ours: `loss="balanced_error"`; everything else is its own affair.
-- FLAML: a custom metric (balanced error) and, as its documentation advises for classes of unequal size, balanced sample weights. It takes categories and missing values itself. "FLAML unweighted" does without the weights.
+- FLAML: a custom metric (balanced error) and, as its documentation advises for classes of unequal size, balanced sample weights. It takes categories and missing values itself.
 - TPOT: `scorers=["balanced_accuracy"]` or `["r2"]`; `preprocessing=True` imputes and makes columns of 0 and 1 from categories, which go in as objects, as it wants them. A pipeline may take a third of the budget.
   Its defaults are for hours: half a minute is enough for two or three pipelines of its default space in ten folds, and often for none. So it has its space of fast models (`"linear-light"`) and five folds.
 - H2O: its leaderboard is sorted by mean error per class or squared error; for two classes, the threshold is the one that H2O itself reports as best for the mean accuracy per class (by cross-validation; where it does none, on its validation rows).
 - random forest: scikit-learn's defaults on medians and category codes (a missing category is a category). boosting: scikit-learn's histogram boosting, which takes categories and missing values itself.
+- a guess: a random pipeline of `course_lib.automl.pipeline_space`, without support vector machines beyond 3,000 rows, fitted once.
 
 A budget covers all that `fit` does, encoding included; imports don't count, nor does the start of H2O's server, which is noted apart. A search that reaches three times its budget is broken off. The baselines have no budget.
 """
@@ -16,8 +17,8 @@ import json, os, pathlib, sys, threading, time
 from importlib.metadata import version
 
 PACKAGES = {"ours": ["scikit-learn"], "FLAML": ["flaml", "lightgbm", "xgboost", "scikit-learn"], "TPOT": ["tpot", "lightgbm", "xgboost", "scikit-learn"],
-            "H2O": ["h2o"], "random forest": ["scikit-learn"], "boosting": ["scikit-learn"]}
-UNHURRIED = ["random forest", "boosting"]                             # they have no budget
+            "H2O": ["h2o"], "random forest": ["scikit-learn"], "boosting": ["scikit-learn"], "boosting, weighted": ["scikit-learn"], "a guess": ["scikit-learn"]}
+UNHURRIED = ["random forest", "boosting", "boosting, weighted", "a guess"]                             # they have no budget
 STOPPED, PATIENCE = 124, 3                                           # exit status of a fit that was broken off, after so many budgets
 
 
@@ -47,7 +48,7 @@ def ours(kind, seconds, seed):
     return model.fit, model.predict, lambda: ""
 
 
-def flaml(kind, seconds, seed, weighted=True):
+def flaml(kind, seconds, seed):
     from flaml import AutoML
     from sklearn.metrics import balanced_accuracy_score
     from sklearn.utils.class_weight import compute_sample_weight
@@ -58,7 +59,7 @@ def flaml(kind, seconds, seed, weighted=True):
 
     model = AutoML()
     def fit(X, y):
-        weights = dict(sample_weight=compute_sample_weight("balanced", y)) if weighted and kind == "classification" else {}
+        weights = dict(sample_weight=compute_sample_weight("balanced", y)) if kind == "classification" else {}
         model.fit(X, y, task=kind, metric="r2" if kind == "regression" else balanced_error, time_budget=seconds, n_jobs=2, seed=seed, verbose=0, **weights)
     return fit, model.predict, lambda: f"chose {model.best_estimator}"
 
@@ -127,14 +128,26 @@ def random_forest(kind, seconds, seed):
     return model.fit, model.predict, lambda: ""
 
 
-def boosting(kind, seconds, seed):
+def boosting(kind, seconds, seed, **own):
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    model = (HistGradientBoostingRegressor if kind == "regression" else HistGradientBoostingClassifier)(categorical_features="from_dtype", random_state=seed)
+    model = (HistGradientBoostingRegressor if kind == "regression" else HistGradientBoostingClassifier)(categorical_features="from_dtype", random_state=seed, **own)
     return model.fit, model.predict, lambda: ""
 
 
-CONTESTANTS = {"ours": ours, "FLAML": flaml, "FLAML unweighted": lambda *job: flaml(*job, weighted=False), "TPOT": tpot, "H2O": h2o,
-               "random forest": random_forest, "boosting": boosting}
+def guess(kind, seconds, seed):
+    import numpy as np
+    sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+    from course_lib.automl import MODELS, TableEncoder, build_pipeline, pipeline_space
+    encoder, made = TableEncoder(), {}
+    def fit(X, y):
+        config = pipeline_space([m for m in MODELS if m != "svm" or len(X) <= 3000]).sample(np.random.default_rng([seed, len(X), X.shape[1]]))
+        made["pipeline"] = build_pipeline(config, kind, encoder.fit(X).categorical_, seed).fit(encoder.transform(X), y)
+        made["model"] = config["model"]
+    return fit, lambda X: made["pipeline"].predict(encoder.transform(X)), lambda: made["model"]
+
+
+CONTESTANTS = {"ours": ours, "FLAML": flaml, "TPOT": tpot, "H2O": h2o, "random forest": random_forest, "boosting": boosting,
+               "boosting, weighted": lambda *job: boosting(*job, class_weight="balanced"), "a guess": guess}
 
 
 def clean_up(tool):
@@ -163,7 +176,7 @@ def main(tool, folder):
     alarm.cancel()
     np.save(folder / "predictions.npy", np.asarray(predict(X_test)).ravel())
     ended = time.perf_counter()
-    used = f"Python {sys.version.split()[0]} " + " ".join(f"{p} {version(p)}" for p in PACKAGES[tool.split(" un")[0]])
+    used = f"Python {sys.version.split()[0]} " + " ".join(f"{p} {version(p)}" for p in PACKAGES[tool])
     (folder / "done.json").write_text(json.dumps(dict(fit_seconds=fitted - begun, predict_seconds=ended - fitted, versions=used, note=said())))
 
 

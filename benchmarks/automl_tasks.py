@@ -1,4 +1,4 @@
-"""The seven tasks of benchmarks/automl.py: three bundled with scikit-learn, four generated.
+"""The six tasks of benchmarks/automl.py: two bundled with scikit-learn, four generated.
 
 `task(name, seed)` gives training rows, training target, test rows, test target and "classification" or "regression".
 The rows are DataFrames: numbers, pandas categories and missing values. A generated table is always the same one; the seed decides which of its rows train and which test.
@@ -116,7 +116,7 @@ def signals(rng, n):
 
 
 GENERATED = {"credit": (credit, 50_000), "grades": (grades, 8_000), "prices": (prices, 20_000), "signals": (signals, 3_000)}
-BUNDLED = {"breast_cancer": datasets.load_breast_cancer, "digits": datasets.load_digits, "diabetes": datasets.load_diabetes}
+BUNDLED = {"digits": datasets.load_digits, "diabetes": datasets.load_diabetes}
 REGRESSION = {"diabetes", "prices"}
 TASKS = [*BUNDLED, *GENERATED]
 

@@ -9,7 +9,7 @@ __all__ = ['MODELS', 'LOSSES', 'TableEncoder', 'pipeline_space', 'build_pipeline
            'AutoMLRegressor']
 
 # %% ../nbs/06_automl.ipynb #755a9303
-import datetime, hashlib, json, math, numbers, os, pathlib, tempfile, time, warnings
+import datetime, hashlib, inspect, json, math, numbers, os, pathlib, tempfile, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
@@ -18,13 +18,17 @@ from importlib import resources
 import numpy as np
 from fastcore.basics import patch
 from pandas import isna
+from scipy.optimize import nnls
+from sklearn import calibration, decomposition, dummy, ensemble, feature_selection, impute, linear_model, neighbors, neural_network, preprocessing, svm
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
+from sklearn.compose import make_column_transformer
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
 from threadpoolctl import threadpool_limits
 
-from .halving import ASHA, budget_levels
+from .halving import ASHA
 from .search import Optimizer, ProcessWorkers, Trial, minimize, pareto_front
 from .spaces import Choice, Float, Int, Space
 from .surrogates import ForestSearch
@@ -39,20 +43,19 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         X,      # DataFrame or array, N×D
         y=None, # not used
     ):
-        from sklearn.preprocessing import OrdinalEncoder
         columns = _columns(X)
         self.names_ = [column.name for column in columns]
         self.categorical_ = [i for i, column in enumerate(columns) if not _is_numeric(column)]
-        self.codes_ = OrdinalEncoder(max_categories=255, handle_unknown="use_encoded_value", unknown_value=np.nan)
+        self.codes_ = preprocessing.OrdinalEncoder(max_categories=255, handle_unknown="use_encoded_value", unknown_value=np.nan)
         if self.categorical_: self.codes_.fit(_texts([columns[i] for i in self.categorical_]))
         return self
 
     def transform(self, X):
         "N×D numbers. Raises ValueError if a column of numbers holds only text now; warns of what isn't a number, and of columns whose categories are all new."
-        columns = _columns(X)
+        columns, categorical = _columns(X), set(self.categorical_)
         found = np.empty((len(X), len(columns)))
         for i, column in enumerate(columns):
-            if i not in self.categorical_: found[:, i] = _known_numbers(column)
+            if i not in categorical: found[:, i] = _known_numbers(column)
         if self.categorical_: found[:, self.categorical_] = self.codes_.transform(_texts([columns[i] for i in self.categorical_]))
         for i in self.categorical_:
             if columns[i].notna().any() and np.isnan(found[:, i]).all(): warnings.warn(f"No value of column {columns[i].name!r} was there in fit: they count as missing.", stacklevel=3)
@@ -71,11 +74,12 @@ def _is_numeric(column):
     if types.is_bool_dtype(column) or isinstance(column.dtype, CategoricalDtype): return False
     if types.is_complex_dtype(column): raise ValueError(f"Complex data not supported: column {column.name!r} holds complex numbers.")
     if types.is_numeric_dtype(column): return True
-    values = column.dropna()
+    try: values = column.dropna().unique() if column.dtype == object else []
+    except TypeError: raise TypeError(f"column {column.name!r} holds lists or dicts, and each argument must be a string or a number.") from None
     if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column) or isinstance(column.dtype, PeriodDtype) or any(isinstance(v, (datetime.date, datetime.timedelta, Period)) for v in values):
         raise ValueError(f"column {column.name!r} holds dates or times: make numbers of them, such as the day of the week.")
-    if odd := [v for v in values if isinstance(v, (dict, list, set, tuple))]: raise TypeError(f"column {column.name!r} holds a {type(odd[0]).__name__}, and each argument must be a string or a number.")
-    return not len(values) or np.isfinite(_numbers(values)).mean() >= 0.9
+    if odd := [v for v in values if isinstance(v, (tuple, frozenset))]: raise TypeError(f"column {column.name!r} holds a {type(odd[0]).__name__}, and each argument must be a string or a number.")
+    return column.isna().all() or np.isfinite(_numbers(column.dropna())).mean() >= 0.9
 
 def _numbers(column):
     "Floats; NaN for what is no number, or none that a model can take."
@@ -136,14 +140,11 @@ def pipeline_space(
 # %% ../nbs/06_automl.ipynb #1ee0a831
 def _model(config, kind, seed):
     "The last step."
-    from sklearn import ensemble, linear_model, neighbors, neural_network, svm
     c, classes = config, kind == "classification"
     match c["model"]:
         case "linear": return linear_model.LogisticRegression(C=c["C"], max_iter=300) if classes else linear_model.Ridge(alpha=1/c["C"])
         case "svm":
-            if not classes: return svm.SVR(C=c["C"], gamma=c["gamma"])
-            from sklearn.calibration import CalibratedClassifierCV
-            return CalibratedClassifierCV(svm.SVC(C=c["C"], gamma=c["gamma"]), ensemble=False, cv=3)
+            return calibration.CalibratedClassifierCV(svm.SVC(C=c["C"], gamma=c["gamma"]), ensemble=False, cv=3) if classes else svm.SVR(C=c["C"], gamma=c["gamma"])
         case "knn": return (neighbors.KNeighborsClassifier if classes else neighbors.KNeighborsRegressor)(c["n_neighbors"], weights=c["weights"])
         case "boosting":
             own = {name: c[name] for name in ("learning_rate", "max_iter", "max_leaf_nodes", "min_samples_leaf", "l2_regularization", "max_features")}
@@ -162,9 +163,6 @@ def build_pipeline(
     seed:int=0,            # of the model's own randomness
 ):                         # a scikit-learn Pipeline for arrays of numbers, N×D
     "The scikit-learn pipeline that a configuration describes."
-    from sklearn import decomposition, feature_selection, impute, preprocessing
-    from sklearn.compose import make_column_transformer
-    from sklearn.pipeline import make_pipeline
     categorical, classes, steps = list(categorical), kind == "classification", []
     model, native = _model(config, kind, seed), config["model"] == "boosting" and "reduce" not in config
     if native:                                                          # it takes categories and missing values as they are
@@ -195,11 +193,15 @@ class _FillEmpty(TransformerMixin, BaseEstimator):
     def transform(self, X): return np.where(self.empty_, 0, X)
 
 def _encoder(how, kind, seed):
-    from sklearn import preprocessing
     match how:
         case "onehot": return preprocessing.OneHotEncoder(max_categories=30, handle_unknown="infrequent_if_exist", sparse_output=False)
-        case "target": return preprocessing.TargetEncoder(target_type="auto" if kind == "classification" else "continuous", random_state=seed)
+        case "target": return preprocessing.TargetEncoder(target_type="auto" if kind == "classification" else "continuous", **_target_folds(kind, seed))
         case "ordinal": return preprocessing.OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
+
+def _target_folds(kind, seed):
+    "The folds in which a target encoder looks at the others' targets: since scikit-learn 1.9 they are given by themselves."
+    if inspect.signature(preprocessing.TargetEncoder).parameters["random_state"].default is None: return dict(random_state=seed)
+    return dict(cv=(StratifiedKFold if kind == "classification" else KFold)(5, shuffle=True, random_state=seed))
 
 # %% ../nbs/06_automl.ipynb #435be206
 def balanced_choice(
@@ -264,12 +266,13 @@ class PipelineObjective:
         seed:int=0,
         other=None,        # M×D further rows to predict, whose targets aren't here
         folder=None,       # where to keep the predictions; None: nowhere
-        deadline:float=math.inf, # time.time() after which no fold is begun
+        deadline:float=math.inf, # time.time() by which everything should be over; no fold is begun that would take longer, as far as one knows
         n_classes:int=None,# None: as many as y has
     ):
         self.X, self.y, self.kind, self.loss, self.categorical, self.seed = X, y, kind, loss or next(iter(LOSSES[kind])), list(categorical), seed
         self.folds, self.other, self.folder, self.deadline = fold_rows(y, kind, n_folds, seed), other, folder, deadline
         self.n_classes = n_classes or (int(y.max()) + 1 if kind == "classification" else None)
+        self.pace = {}      # model -> the most seconds per row that a fit has taken here
         self.score = partial(LOSSES[kind][self.loss], prior=np.bincount(y, minlength=self.n_classes) / len(y) if self.n_classes else None)
 
     @property
@@ -281,10 +284,11 @@ class PipelineObjective:
         n, seconds, predictions, others = self.rows if budget is None else budget, [], [], []
         with _silence():
             for train, valid in self.folds:
-                if time.time() > self.deadline: raise TimeoutError("the time was up")
+                if time.time() + n*self.pace.get(config["model"], 0) > self.deadline: raise TimeoutError("the time was up")
                 begun = time.perf_counter()
                 fitted = build_pipeline(config, self.kind, self.categorical, self.seed).fit(self.X[train[:n]], self.y[train[:n]])
                 seconds += [time.perf_counter() - begun]
+                self.pace[config["model"]] = max(self.pace.get(config["model"], 0), seconds[-1]/n)
                 predictions += [self.predict(fitted, self.X[valid])]
                 if self.other is not None: others += [self.predict(fitted, self.other)]
         predictions = np.concatenate(predictions)
@@ -362,20 +366,19 @@ def warm_start(
 ) -> list:        # configurations of `space`
     "Configurations to begin with: a portfolio in which datasets count more that look like this one. Distances are L1 over standardised meta-features, as in auto-sklearn (Feurer et al. 2015)."
     table = table or portfolio_table(kind)
-    known = table["meta_features"]
-    distances = (np.abs(known - features) / np.maximum(known.std(0), 0.1)).sum(1)
-    chosen = portfolio(_regrets(table["losses"]), n, weights=np.exp(-distances / max(np.median(distances), 1e-9)))
-    starts = [_fitting(space, table["configs"][i]) for i in chosen]
-    return [c for i, c in enumerate(starts) if c and c not in starts[:i]]
+    here = [i for i, config in enumerate(table["configs"]) if config["model"] in space["model"]]
+    distances = (np.abs(table["meta_features"] - features) / np.maximum(table["meta_features"].std(0), 0.1)).sum(1)
+    chosen = portfolio(_regrets(table["losses"])[:, here], n, weights=np.exp(-distances / max(np.median(distances), 1e-9)))
+    starts = [_fitting(space, table["configs"][here[i]]) for i in chosen]
+    return [c for i, c in enumerate(starts) if c not in starts[:i]]
 
 def _regrets(losses):
-    "Losses minus each dataset's smallest, as shares of the range up to its median."
+    "Losses minus each dataset's smallest, as shares of the range up to its median; 1 for what is worse or failed."
     low, middle = np.nanmin(losses, 1, keepdims=True), np.nanmedian(losses, 1, keepdims=True)
-    return np.clip((losses - low) / np.maximum(middle - low, 1e-9), 0, 1)
+    return np.nan_to_num(np.clip((losses - low) / np.maximum(middle - low, 1e-9), 0, 1), nan=1)
 
 def _fitting(space, config):
-    "What a configuration of a larger space says about this one; None if its model isn't here."
-    if config["model"] not in space["model"]: return None
+    "What a configuration of a larger space says about this one; the middle where it says nothing."
     return space.decode([p.encode(config[name]) if name in config and config[name] in p else 0.5 for name, p in space.params.items()])
 
 # %% ../nbs/06_automl.ipynb #8f80e851
@@ -389,7 +392,7 @@ def ensemble_selection(
     if not len(predictions) or n < 1: raise ValueError("an ensemble needs at least one model and one round.")
     chosen, total, losses = [], 0, []
     for k in range(1, n + 1):
-        scores = [loss(y, (total + p) / k) for p in predictions]
+        scores = np.nan_to_num([loss(y, (total + p) / k) for p in predictions], nan=np.inf)
         chosen.append(int(np.argmin(scores)))
         losses.append(scores[chosen[-1]])
         total = total + predictions[chosen[-1]]
@@ -402,7 +405,6 @@ def stack(
     y,            # N numbers, or N class numbers
 ) -> np.ndarray:  # M weights, none negative; their sum is 1
     "Weights of a stacked ensemble: non-negative least squares of the targets on the models' out-of-fold predictions (Wolpert 1992; Breiman 1996), then divided by their sum."
-    from scipy.optimize import nnls
     if not len(predictions): raise ValueError("an ensemble needs at least one model.")
     predictions = np.asarray(predictions)
     target = y if predictions.ndim == 2 else np.eye(predictions.shape[2])[y].ravel()
@@ -444,15 +446,14 @@ class NSGA2(Optimizer):
         if population < 2: raise ValueError(f"a population has at least 2 members, not {population}.")
         if isinstance(objectives, str) or not objectives: raise ValueError(f"objectives must be a list of names, such as ('loss', 'size'), not {objectives!r}.")
         if mutation is not None and not 0 <= mutation <= 1: raise ValueError(f"mutation must lie between 0 and 1, not {mutation}.")
-        self.objectives, self.population, self.mutation = tuple(objectives), population, mutation
+        self.objectives, self.population, self.mutation, self._ranked = tuple(objectives), population, mutation, (None, [])
 
     def observe(self, trial):
-        if trial.status == "done" and (missing := [name for name in self.objectives if name != "loss" and not math.isfinite(trial.info.get(name, math.nan))]):
-            raise ValueError(f"trial {trial.id} reports no number {missing[0]!r} in its info: return loss, dict({missing[0]}=…).")
+        if trial.status == "done" and (missing := [name for name in self.objectives if name != "loss" and name not in trial.info]):
+            raise ValueError(f"trial {trial.id} reports no {missing[0]!r} in its info: return loss, dict({missing[0]}=…).")
 
     def propose(self, rng):
-        generation = self.history.next_id // self.population
-        ranked = self.survivors(generation * self.population)
+        ranked = self.survivors(self.history.next_id // self.population * self.population)
         if len(ranked) < 2: return self.space.sample(rng)
         mother, father = (self._tournament(ranked, rng) for _ in range(2))
         return self._mutate(self._cross(mother, father, rng), rng)
@@ -461,11 +462,15 @@ class NSGA2(Optimizer):
         before:int,  # a trial's id
     ) -> list:       # trials, best first
         "The population after the trials with smaller ids: the lowest ranks, and of the last of these the least crowded."
-        points = {t.id: [t.loss if name == "loss" else t.info[name] for name in self.objectives] for t in self.history.told if t.id < before and t.status == "done"}
-        trials, points = [self.history.trials[id] for id in points], np.array([*points.values()], dtype=float)
-        if not trials: return []
+        trials = [t for t in self.history.told if t.id < before and t.status == "done"]
+        if self._ranked[0] != (before, len(trials)): self._ranked = (before, len(trials)), self._rank(trials)
+        return self._ranked[1]
+
+    def _rank(self, trials):
+        points = np.array([[t.loss if name == "loss" else t.info[name] for name in self.objectives] for t in trials], dtype=float).reshape(-1, len(self.objectives))
+        trials, points = [t for t, p in zip(trials, points) if np.isfinite(p).all()], points[np.isfinite(points).all(1)]
         rank, crowd = nondominated_rank(points), np.zeros(len(points))
-        for r in range(rank.max() + 1): crowd[rank == r] = crowding_distance(points[rank == r])
+        for r in set(rank): crowd[rank == r] = crowding_distance(points[rank == r])
         return [trials[i] for i in np.lexsort([-crowd, rank])[:self.population]]
 
     def _tournament(self, ranked, rng): return ranked[rng.integers(len(ranked), size=2).min()].config
@@ -488,7 +493,7 @@ class NSGA2(Optimizer):
 # %% ../nbs/06_automl.ipynb #f32860f1
 class _Clock:
     "Seconds that are spent, and left."
-    def __init__(self, seconds): self.begun, self.seconds = time.monotonic(), seconds
+    def __init__(self, seconds, begun): self.seconds, self.begun = seconds, begun
     @property
     def spent(self): return time.monotonic() - self.begun
     @property
@@ -497,6 +502,7 @@ class _Clock:
 _SEARCH = 0.85   # share of the time for the search; the rest is for the choice and the last fit
 _TRIAL = 0.2     # share of the time that one trial may take
 _SVM_ROWS = 3000 # beyond that a support vector machine takes too long
+_HALVING_ROWS = 1600 # training rows from which on everything is tried on a part of them first
 _WIDE = 2000     # columns from which on every pipeline selects some first
 
 def _set_aside(y, kind, seed):
@@ -513,12 +519,12 @@ def _set_aside(y, kind, seed):
 # %% ../nbs/06_automl.ipynb #807b1c55
 def _search(objective, starts, space, clock, workers, seed, n_trials, progress):
     "Portfolio first, then the forest's proposals; by successive halving on samples where there are rows enough."
-    levels = budget_levels(min(500, objective.rows), objective.rows, 4)
-    optimizer = ForestSearch(space, seed)
-    if len(levels) > 1: optimizer = ASHA(space, seed, levels[0], objective.rows, 4, sampler=optimizer)
+    optimizer, rows = ForestSearch(space, seed), objective.rows
+    if rows >= _HALVING_ROWS: optimizer = ASHA(space, seed, max(rows//16, 400), rows, 4, sampler=optimizer)
     seconds = max(_SEARCH*clock.seconds - clock.spent, 0)
     objective.deadline = time.time() + seconds
-    return minimize(objective, optimizer, n_trials, timeout=seconds, trial_timeout=_TRIAL*clock.seconds if workers else None, executor=workers, start=starts, progress=progress)
+    over = lambda _, trial: not workers and "the time was up" in trial.info.get("error", "")     # workers are ended instead
+    return minimize(objective, optimizer, n_trials, callbacks=over, timeout=seconds, trial_timeout=_TRIAL*clock.seconds if workers else None, executor=workers, start=starts, progress=progress)
 
 # %% ../nbs/06_automl.ipynb #ce3878b3
 def _candidates(results, seconds, n=30):
@@ -552,8 +558,7 @@ def _refit(configs, X, y, kind, categorical, seed, clock, n_jobs):
 
 def _last_resort(X, y, kind):
     "Predicts the shares of the classes, or the mean."
-    from sklearn.dummy import DummyClassifier, DummyRegressor
-    return (DummyClassifier() if kind == "classification" else DummyRegressor()).fit(X, y)
+    return (dummy.DummyClassifier() if kind == "classification" else dummy.DummyRegressor()).fit(X, y)
 
 # %% ../nbs/06_automl.ipynb #e6bf0863
 class _AutoML(BaseEstimator):
@@ -574,9 +579,10 @@ class _AutoML(BaseEstimator):
         y, # N targets
     ):
         "Search, choose, score the choice on rows that took no part, and fit it on all rows. What can't work raises ValueError, in one sentence, before the search."
-        clock = _Clock(self.time_budget)
+        begun = time.monotonic()
         for name in [name for name in vars(self) if name.endswith("_")]: delattr(self, name)     # of an earlier fit
         self._check_arguments()
+        clock = _Clock(float(self.time_budget), begun)
         X, y = self._check_table(X, y)
         table = TableEncoder().fit(X)
         X, y = _check_columns(table.transform(X), table.names_), self._encode_target(y)
@@ -589,7 +595,7 @@ class _AutoML(BaseEstimator):
             space = pipeline_space([m for m in MODELS if m != "svm" or len(search) <= _SVM_ROWS], bool(table.categorical_), bool(np.isnan(X).any()), X.shape[1] > _WIDE)
             starts = warm_start(meta_features(X[search], y[search], self._kind, table.categorical_), self._kind, space)
             self.table_, self.results_ = table, _search(objective, starts, space, clock, workers, self.seed, self.n_trials, self.progress)
-            self._choose(objective, starts, X, y, y[test], clock)
+            self._choose(objective, space, X, y, y[test], clock)
         self.seconds_ = clock.spent
         return self
 
@@ -603,13 +609,13 @@ class _AutoML(BaseEstimator):
 
 # %% ../nbs/06_automl.ipynb #e28dbeec
 @patch
-def _choose(self:_AutoML, objective, starts, X, y, y_test, clock):
+def _choose(self:_AutoML, objective, space, X, y, y_test, clock):
     "Weigh the best pipelines, fit them on all rows, and score them on the rows set aside."
     found = _candidates(self.results_, 0.8*clock.left*self._workers)
     if found: return self._combine(found, objective, X, y, y_test, clock)
     failed = [t.info["error"] for t in self.results_.trials]
-    warnings.warn(f"All {len(failed)} pipelines failed, the first with {failed[0]}." if failed else f"No pipeline could be compared within {self.time_budget} seconds: the first of the portfolio is used as it is.", stacklevel=3)
-    fitted = _refit(starts[:1], X, y, self._kind, self.table_.categorical_, self.seed, clock, 1)[0]
+    warnings.warn(f"All {len(failed)} pipelines failed, the first with {failed[0]}." if failed else f"No pipeline could be compared within {self.time_budget} seconds: a small boosting is used as it is.", stacklevel=3)
+    fitted = _refit([_fitting(space, dict(model="boosting", max_iter=20, learning_rate=0.3))], X, y, self._kind, self.table_.categorical_, self.seed, clock, 1)[0]
     self.ensemble_, self.test_loss_, self.leaderboard_ = [(1., fitted or _last_resort(X, y, self._kind))], math.nan, _leaderboard(self.results_, {})
 
 @patch
@@ -619,8 +625,9 @@ def _combine(self:_AutoML, found, objective, X, y, y_test, clock):
     members = [i for i in np.argsort(-weights, kind="stable") if weights[i] > 0]
     fitted = _refit([found[i].config for i in members], X, y, self._kind, self.table_.categorical_, self.seed, clock, self._workers)
     kept = [(i, pipeline) for i, pipeline in zip(members, fitted) if pipeline is not None]
+    if not kept: warnings.warn("Every pipeline of the ensemble failed in the last fit: a constant is predicted.", stacklevel=4)
     total = sum(weights[i] for i, _ in kept)
-    self.ensemble_ = [(weights[i] / total, pipeline) for i, pipeline in kept] or [(1., _last_resort(X, y, self._kind))]
+    self.ensemble_ = [(float(weights[i] / total), pipeline) for i, pipeline in kept] or [(1., _last_resort(X, y, self._kind))]
     self.test_loss_ = objective.score(y_test, sum(weights[i] / total * test[i] for i, _ in kept)) if kept else math.nan
     self.leaderboard_ = _leaderboard(self.results_, {found[i].id: weights[i] / total for i, _ in kept})
 
@@ -653,7 +660,7 @@ def _check_table(self:_AutoML, X, y):
     if X.shape[1] < 1: raise ValueError(f"0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
     if hasattr(X, "columns") and not X.columns.is_unique: raise ValueError(f"column {X.columns[X.columns.duplicated()][0]!r} is there twice: give every column a name of its own.")
     validate_data(self, X, skip_check_array=True)
-    y = _plain_target(column_or_1d(y, warn=True))
+    y = _plain_target(y if getattr(y, "ndim", 0) == 1 and hasattr(y, "iloc") else column_or_1d(y, warn=True))
     if len(X) != len(y): raise ValueError(f"X has {len(X)} rows and y has {len(y)}: give one target per row.")
     if isna(y).any(): raise ValueError(f"Input y contains NaN: drop the {isna(y).sum()} rows whose target is missing.")
     if len(X) < 5: raise ValueError(f"there must be at least 5 rows to search with, and there are n_samples = {len(X)}.")
