@@ -377,6 +377,26 @@ def alive_table():
     return markdown_table(["IQR, of a guess, wide spaces", "can't split", "forest, the others", "boosting, the others", "boosting − forest", "the same for the error, all settings"], lines)
 
 
+def collapses(model):
+    "Cases (dataset, seed) in which a refit, or a move within 5%, ends worse than the median refit by more than a tenth of a guess; and the share of all refits and moves that do."
+    cases, every = {"refits": 0, "moves": 0}, {"refits": [], "moves": []}
+    for d in DATASETS:
+        refits, moved = moves(d, model, "refits"), moves(d, model, SMALL)
+        for what, losses in (("refits", refits), ("moves", moved)):
+            worse = losses > np.median(refits, axis=1, keepdims=True) + MARGIN
+            cases[what] += int(worse.any(axis=1).sum())
+            every[what].append(worse.mean())
+    return cases, {what: np.mean(shares) for what, shares in every.items()}
+
+
+def collapse_table():
+    lines = []
+    for m in MODELS:
+        cases, every = collapses(m)
+        lines.append([m, *(cell for what in ("refits", "moves") for cell in (f"{cases[what]} of {len(DATASETS) * len(SEEDS)}", f"{every[what]:.1%}"))])
+    return markdown_table(["worse than the median refit by 0.1 of a guess", "cases with such a refit", "share of refits", "cases with such a move", "share of moves"], lines)
+
+
 def search_table():
     "Optuna's TPE beside eight learned defaults, paired by dataset and seed."
     lines = []
@@ -444,6 +464,11 @@ Around the best of 200 settings on validation: ten refits with other random stat
 ## Other radii
 
 {radius_table()}
+## Collapses
+
+{collapse_table()}
+Looked at after the results, and deciding nothing: trainings that went badly wrong around the best setting on validation, with nothing changed but the random state, and with small moves.
+
 ## One parameter at a time
 
 {alone_table()}
