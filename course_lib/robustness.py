@@ -104,7 +104,9 @@ def robustness(
     test = _matrix(test, "test")
     reference = test.min(axis=1) if reference is None else np.broadcast_to(reference, len(test))
     quartile = lambda q: np.quantile(test, q, axis=1, method="linear" if np.isfinite(test).all() else "higher")
-    return Spread(Estimate(quartile(0.75) - quartile(0.25)), Estimate((test > reference[:, None] + margin).mean(axis=1)), Estimate(test.max(axis=1)))
+    low, high = quartile(0.25), quartile(0.75)
+    iqr = np.subtract(high, low, out=np.full(len(test), np.inf), where=np.isfinite(high))
+    return Spread(Estimate(iqr), Estimate((test > reference[:, None] + margin).mean(axis=1)), Estimate(test.max(axis=1)))
 
 # %% ../nbs/07_robustness.ipynb #51574f46
 def plot_robustness(
@@ -140,6 +142,7 @@ def tunability(
     if np.ndim(default) == 0: default = test[:, int(default)]
     if np.shape(default) != (len(test),): raise ValueError(f"default must be a column, or one test loss for each of the {len(test)} seeds, not of shape {np.shape(default)}.")
     columns = np.arange(test.shape[1]) if among is None else np.asarray(among)
+    if np.isinf(valid[:, columns]).all(axis=1).any(): raise ValueError("every setting failed with one of the seeds: there is nothing to choose there.")
     chosen = columns[valid[:, columns].argmin(axis=1)]
     return Estimate(np.asarray(default) - test[np.arange(len(test)), chosen])
 
