@@ -15,9 +15,9 @@ from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from importlib import resources
 
-import numpy as np
+import numpy as np, pandas as pd
 from fastcore.basics import patch
-from pandas import isna
+from pandas.api import types
 from scipy.optimize import nnls
 from sklearn import calibration, decomposition, dummy, ensemble, feature_selection, impute, linear_model, neighbors, neural_network, preprocessing, svm
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
@@ -29,7 +29,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d,
 from threadpoolctl import threadpool_limits
 
 from .halving import ASHA
-from .search import Optimizer, ProcessWorkers, Trial, minimize, pareto_front
+from .search import Optimizer, ProcessWorkers, minimize, pareto_front
 from .spaces import Choice, Float, Int, Space
 from .surrogates import ForestSearch
 
@@ -63,36 +63,31 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
 # %% ../nbs/06_automl.ipynb #1fd0420a
 def _columns(X):
-    import pandas as pd
     X = X if hasattr(X, "iloc") else pd.DataFrame(X)
     return [X.iloc[:, i] for i in range(X.shape[1])]
 
 def _is_numeric(column):
     "Is this a column of numbers? Raises for what is neither number nor text."
-    from pandas import CategoricalDtype, Period, PeriodDtype
-    from pandas.api import types
-    if types.is_bool_dtype(column) or isinstance(column.dtype, CategoricalDtype): return False
+    if types.is_bool_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype): return False
     if types.is_complex_dtype(column): raise ValueError(f"Complex data not supported: column {column.name!r} holds complex numbers.")
     if types.is_numeric_dtype(column): return True
     try: values = column.dropna().unique() if column.dtype == object else []
     except TypeError: raise TypeError(f"column {column.name!r} holds lists or dicts, and each argument must be a string or a number.") from None
-    if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column) or isinstance(column.dtype, PeriodDtype) or any(isinstance(v, (datetime.date, datetime.timedelta, Period)) for v in values):
+    if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column) or isinstance(column.dtype, pd.PeriodDtype) or any(isinstance(v, (datetime.date, datetime.timedelta, pd.Period)) for v in values):
         raise ValueError(f"column {column.name!r} holds dates or times: make numbers of them, such as the day of the week.")
     if odd := [v for v in values if isinstance(v, (tuple, frozenset))]: raise TypeError(f"column {column.name!r} holds a {type(odd[0]).__name__}, and each argument must be a string or a number.")
     return column.isna().all() or np.isfinite(_numbers(column.dropna())).mean() >= 0.9
 
 def _numbers(column):
     "Floats; NaN for what is no number, or none that a model can take."
-    import pandas as pd
     found = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     return np.where(np.abs(found) < 1e38, found, np.nan)
 
 def _known_numbers(column):
     "Floats, with a warning if values were lost."
-    from pandas.api.types import is_numeric_dtype
     found = _numbers(column)
     if (lost := column.notna().to_numpy() & np.isnan(found)).any():
-        if lost.all() and not is_numeric_dtype(column): raise ValueError(f"column {column.name!r} held numbers in fit, and holds only text now: give the same columns.")
+        if lost.all() and not types.is_numeric_dtype(column): raise ValueError(f"column {column.name!r} held numbers in fit, and holds only text now: give the same columns.")
         warnings.warn(f"Column {column.name!r} holds text, infinities or numbers beyond 1e38 in {lost.mean():.1%} of its rows: they count as missing.", stacklevel=4)
     return found
 
@@ -114,7 +109,7 @@ def pipeline_space(
     if unknown := [m for m in models if m not in MODELS]: raise ValueError(f"there is no model called {unknown[0]!r}: choose from {', '.join(MODELS)}.")
     def only(*names): return dict(when=dict(model=chosen)) if (chosen := [m for m in models if m in names]) else None
     plain = only(*MODELS if wide else [m for m in MODELS if m != "boosting"])   # boosting takes missing values and categories as they are
-    near, trees = only("linear", "svm", "knn", "mlp"), only("forest", "extra_trees")
+    near = only("linear", "svm", "knn", "mlp")                                   # what they do depends on the columns' scales
     parameters = dict(
         impute = missing and plain and Choice("median", "mean", **plain),
         encode = categories and plain and Choice("onehot", "target", "ordinal", **plain),
@@ -449,8 +444,8 @@ class NSGA2(Optimizer):
         self.objectives, self.population, self.mutation, self._ranked = tuple(objectives), population, mutation, (None, [])
 
     def observe(self, trial):
-        if trial.status == "done" and (missing := [name for name in self.objectives if name != "loss" and name not in trial.info]):
-            raise ValueError(f"trial {trial.id} reports no {missing[0]!r} in its info: return loss, dict({missing[0]}=…).")
+        if trial.status == "done" and (missing := [name for name in self.objectives if name != "loss" and not isinstance(trial.info.get(name), (int, float))]):
+            raise ValueError(f"trial {trial.id} reports no number {missing[0]!r} in its info: return loss, dict({missing[0]}=…).")
 
     def propose(self, rng):
         ranked = self.survivors(self.history.next_id // self.population * self.population)
@@ -501,6 +496,7 @@ class _Clock:
 
 _SEARCH = 0.85   # share of the time for the search; the rest is for the choice and the last fit
 _TRIAL = 0.2     # share of the time that one trial may take
+_STARTING = 15   # seconds of budget below which there is one process: others take too long to start
 _SVM_ROWS = 3000 # beyond that a support vector machine takes too long
 _HALVING_ROWS = 1600 # training rows from which on everything is tried on a part of them first
 _WIDE = 2000     # columns from which on every pipeline selects some first
@@ -528,14 +524,14 @@ def _search(objective, starts, space, clock, workers, seed, n_trials, progress):
 
 # %% ../nbs/06_automl.ipynb #ce3878b3
 def _candidates(results, seconds, n=30):
-    "The best trials, a configuration once, as far as fitting them all again takes no more than `seconds`; of those that had most rows. The best one always."
-    done = [t for t in results.trials if t.status == "done"]
-    most, chosen = max((t.budget or 0 for t in done), default=0), {}
-    for t in sorted((t for t in done if (t.budget or 0) == most), key=lambda t: t.loss):
-        seconds -= t.info["refit"]
-        if chosen and seconds < 0 or len(chosen) == n: break
-        chosen.setdefault(json.dumps(t.config), t)
-    return list(chosen.values())
+    "The best trials of those that had most rows, a configuration once, as far as fitting them all again takes no more than `seconds`; if that is too little for any, the quickest."
+    done, chosen = [t for t in results.trials if t.status == "done"], {}
+    done = [t for t in done if (t.budget or 0) == max(t.budget or 0 for t in done)]
+    for t in sorted(done, key=lambda t: t.loss):
+        if t.info["refit"] <= seconds and len(chosen) < n and json.dumps(t.config) not in chosen:
+            chosen[json.dumps(t.config)] = t
+            seconds -= t.info["refit"]
+    return list(chosen.values()) or sorted(done, key=lambda t: t.info["refit"])[:1]
 
 def _weights(how, predictions, y, loss):
     "How much each candidate counts."
@@ -568,7 +564,7 @@ class _AutoML(BaseEstimator):
         seed:int=0,           # of the rows set aside, the folds, the search and the models
         loss:str=None,        # what to minimise: "error", "balanced_error" or "log_loss" (classification); "squared_error" or "absolute_error" (regression); None: the first of these
         n_trials:int=None,    # evaluations at most; with one process the result then doesn't depend on the machine's speed, as long as the time suffices
-        n_jobs:int=1,         # processes; -1: one per core. More than one needs `if __name__ == "__main__":` in a script
+        n_jobs:int=1,         # processes, if the budget is 15 seconds or more; -1: one per core. More than one needs `if __name__ == "__main__":` in a script
         ensemble:str="selection", # "selection", "stack", or None for the best pipeline alone
         progress:bool=True,   # show a progress bar with the best loss so far?
     ):
@@ -584,7 +580,7 @@ class _AutoML(BaseEstimator):
         self._check_arguments()
         clock = _Clock(float(self.time_budget), begun)
         X, y = self._check_table(X, y)
-        table = TableEncoder().fit(X)
+        table = TableEncoder().fit(X)                                                            # codes for categories: of all rows, and without y
         X, y = _check_columns(table.transform(X), table.names_), self._encode_target(y)
         search, test = _set_aside(y, self._kind, self.seed)
         y = self._standardise(y, search)
@@ -601,7 +597,7 @@ class _AutoML(BaseEstimator):
 
     _n_classes = None
     @property
-    def _workers(self): return os.cpu_count() if self.n_jobs == -1 else self.n_jobs or 1
+    def _workers(self): return 1 if self.time_budget < _STARTING else os.cpu_count() if self.n_jobs == -1 else self.n_jobs or 1
     @property
     def _loss(self): return self.loss or next(iter(LOSSES[self._kind]))
     def _folds(self, n): return 5 if n <= 100*self.time_budget else 1
@@ -633,7 +629,6 @@ def _combine(self:_AutoML, found, objective, X, y, y_test, clock):
 
 def _leaderboard(results, weights):
     "The trials that succeeded, best first; first those that had most rows."
-    import pandas as pd
     done = sorted((t for t in results.trials if t.status == "done"), key=lambda t: (-(t.budget or 0), t.loss))
     rows = [dict(model=t.config["model"], loss=t.loss, weight=weights.get(t.id, 0.), size=t.info["size"], seconds=t.seconds, rows=t.budget, config=t.config) for t in done]
     return pd.DataFrame(rows, columns=["model", "loss", "weight", "size", "seconds", "rows", "config"]).dropna(axis="columns", how="all")
@@ -649,7 +644,7 @@ def _check_arguments(self:_AutoML):
     if self.n_trials is not None and not _is_whole(self.n_trials, 1): raise ValueError(f"n_trials must be a whole number from 1 upwards, not {self.n_trials!r}.")
     if self.n_jobs is not None and not (_is_whole(self.n_jobs, 1) or self.n_jobs == -1): raise ValueError(f"n_jobs must be a number of processes, or -1 for one per core, not {self.n_jobs!r}.")
     if self.ensemble not in ("selection", "stack", None): raise ValueError(f"ensemble must be 'selection', 'stack' or None, not {self.ensemble!r}.")
-    if self.time_budget < 3*self._workers: warnings.warn(f"{self.time_budget} seconds are hardly enough to compare anything: expect little more than a default.", stacklevel=3)
+    if self.time_budget < 3: warnings.warn(f"{self.time_budget} seconds are hardly enough to compare anything: expect little more than a default.", stacklevel=3)
 
 @patch
 def _check_table(self:_AutoML, X, y):
@@ -662,16 +657,15 @@ def _check_table(self:_AutoML, X, y):
     validate_data(self, X, skip_check_array=True)
     y = _plain_target(y if getattr(y, "ndim", 0) == 1 and hasattr(y, "iloc") else column_or_1d(y, warn=True))
     if len(X) != len(y): raise ValueError(f"X has {len(X)} rows and y has {len(y)}: give one target per row.")
-    if isna(y).any(): raise ValueError(f"Input y contains NaN: drop the {isna(y).sum()} rows whose target is missing.")
+    if pd.isna(y).any(): raise ValueError(f"Input y contains NaN: drop the {pd.isna(y).sum()} rows whose target is missing.")
     if len(X) < 5: raise ValueError(f"there must be at least 5 rows to search with, and there are n_samples = {len(X)}.")
     if len(X) < 50: warnings.warn(f"With {len(X)} rows every comparison is mostly luck: trust neither the choice nor its score.", stacklevel=3)
     return X, y
 
 def _plain_target(y):
     "A NumPy array; objects that are all numbers, or all truth values, as such."
-    import pandas as pd
     y = pd.Series(y)
-    if y.dtype == object or pd.api.types.is_extension_array_dtype(y.dtype): y = pd.Series(y.to_numpy(dtype=object, na_value=np.nan)).infer_objects()
+    if y.dtype == object or types.is_extension_array_dtype(y.dtype): y = pd.Series(y.to_numpy(dtype=object, na_value=np.nan)).infer_objects()
     return y.to_numpy()
 
 def _check_columns(X, names):
