@@ -336,6 +336,11 @@ def portfolio_table(
     table = json.loads((resources.files("course_lib") / "assets" / "portfolio.json").read_text())[kind]
     return {**table, **{name: np.array(table[name], dtype=float) for name in ("losses", "meta_features")}}
 
+def _regrets(losses):
+    "Losses minus each dataset's smallest, as shares of the range up to its median; 1 for what is worse or failed."
+    low, middle = np.nanmin(losses, 1, keepdims=True), np.nanmedian(losses, 1, keepdims=True)
+    return np.nan_to_num(np.clip((losses - low) / np.maximum(middle - low, 1e-9), 0, 1), nan=1)
+
 # %% ../nbs/06_automl.ipynb #413c5e86
 def meta_features(
     X, y,            # N×D numbers (NaN: missing); N class numbers or numbers
@@ -366,11 +371,6 @@ def warm_start(
     chosen = portfolio(_regrets(table["losses"])[:, here], n, weights=np.exp(-distances / max(np.median(distances), 1e-9)))
     starts = [_fitting(space, table["configs"][here[i]]) for i in chosen]
     return [c for i, c in enumerate(starts) if c not in starts[:i]]
-
-def _regrets(losses):
-    "Losses minus each dataset's smallest, as shares of the range up to its median; 1 for what is worse or failed."
-    low, middle = np.nanmin(losses, 1, keepdims=True), np.nanmedian(losses, 1, keepdims=True)
-    return np.nan_to_num(np.clip((losses - low) / np.maximum(middle - low, 1e-9), 0, 1), nan=1)
 
 def _fitting(space, config):
     "What a configuration of a larger space says about this one; the middle where it says nothing."
