@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from course_lib.automl import AutoMLClassifier
 from course_lib.data import digits, tabular
 from course_lib.halving import Hyperband
 from course_lib.lr_finder import LRFind, lr_find
@@ -22,6 +23,9 @@ objective = lambda config, budget=1: (config["x"] - 0.1) ** 2 + config.get("y", 
 for optimizer in (RandomSearch(space), TPE(space), GPSearch(space), ForestSearch(space), Hyperband(space, max_budget=9, sampler=TPE(space))):
     results = minimize(objective, optimizer, n_trials=15, progress=False)
     assert len(results) == 15 and results.best.loss == results.losses.min() and len(results.df) == 15, results
+
+automl = AutoMLClassifier(n_trials=3, progress=False).fit(table.train.x, table.train.y)
+assert automl.score(table.test.x, table.test.y) > 0.8 and len(automl.leaderboard_) and automl.test_loss_ < 0.3, automl.leaderboard_
 
 train = split.tensors().train
 torch.manual_seed(0)
