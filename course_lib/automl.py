@@ -399,12 +399,14 @@ def stack(
     predictions,  # M arrays of the same shape: N numbers or N×K probabilities, of rows that the models weren't fitted on
     y,            # N numbers, or N class numbers
 ) -> np.ndarray:  # M weights, none negative; their sum is 1
-    "Weights of a stacked ensemble: non-negative least squares of the targets on the models' out-of-fold predictions (Wolpert 1992; Breiman 1996), then divided by their sum."
+    "Weights of a stacked ensemble: non-negative least squares of the targets on the models' out-of-fold predictions (Wolpert 1992; Breiman 1996), their sum held at 1."
     if not len(predictions): raise ValueError("an ensemble needs at least one model.")
     predictions = np.asarray(predictions)
+    columns = predictions.reshape(len(predictions), -1).T
     target = y if predictions.ndim == 2 else np.eye(predictions.shape[2])[y].ravel()
-    weights, _ = nnls(predictions.reshape(len(predictions), -1).T, target)
-    return weights / weights.sum() if weights.sum() > 0 else np.full(len(weights), 1/len(weights))
+    heavy = 1e4 * np.linalg.norm(columns, axis=0).max()                # one more row, w₁ + w₂ + … = 1, that counts for more than all others
+    weights, _ = nnls(np.vstack([columns, np.full(len(predictions), heavy)]), np.append(target, heavy))
+    return weights / weights.sum()
 
 # %% ../nbs/06_automl.ipynb #a52a31d4
 def nondominated_rank(

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn import datasets, metrics
 from sklearn.base import clone
-from sklearn.linear_model import LinearRegression
+from scipy.optimize import minimize as minimize_scipy
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import objectives
@@ -138,7 +138,7 @@ def test_targets_that_cant_be_learned():
     assert "nothing to learn" in refused(X, np.full(N, 2.5), "regression")
     assert "nothing to learn" in refused(X, np.full(N, 0.1), "regression")
     assert "3 rows" in refused(X, np.where(np.arange(N) < 3, np.nan, Y))
-    for missing in (pd.Series([None, *["a", "b"] * 59, "a"]), pd.Series([None, *["a", "b"] * 59, "a"], dtype="string"), pd.Series([None, *[0, 1] * 59, 1], dtype="Int64")):
+    for missing in (pd.Series([None, *["a", "b"] * 59, "a"]), pd.Series([None, *["a", "b"] * 59, "a"], dtype="string"), pd.Series([None, *[0, 1] * 59, 1], dtype="Int64"), pd.Series([None, *["a", "b"] * 59, "a"], dtype="category")):
         assert "1 rows" in refused(X, missing)
     for bad in (np.nan, np.inf, -np.inf): assert "3 rows" in refused(X, np.where(np.arange(N) < 3, bad, TARGET), "regression")
     assert "AutoMLClassifier" in refused(X, np.where(Y, "a", "b"), "regression")
@@ -166,10 +166,7 @@ def test_numbers_of_any_kind(quick):
     for y in (TARGET.tolist(), TARGET.astype("float32"), (TARGET * 10).astype(int), pd.Series(TARGET, index=range(7, 7 + N)), pd.Series(TARGET).astype("Float64"), pd.Series(TARGET, dtype=object), TARGET * 1e30 + 1e31, TARGET * 1e-30):
         model, said = fitted(X, y, "regression", n_trials=2)
         assert not said and model.score(X, np.asarray(y, dtype=float)) > 0.5
-    for y in (TARGET * 1e200, TARGET * 1e-200):                         # its variance isn't a number any more: works, or says so
-        try: model, _ = fitted(X, y, "regression", n_trials=2)
-        except ValueError as e: assert "\n" not in str(e) and "every row" not in str(e)
-        else: assert np.corrcoef(model.predict(X), y)[0, 1] > 0.5
+    assert "too large" in refused(X, TARGET * 1e200, "regression")      # its variance isn't a number any more
 
 
 @pytest.mark.parametrize("folds", [1, 5])
@@ -293,6 +290,8 @@ def test_what_has_changed_at_predict_is_said(quick):
         model.predict(X.assign(a=X.a.map(str, na_action="ignore")))    # numbers as text are numbers
     empty, _ = fitted(X.assign(d=np.nan), Y, n_trials=1)
     assert np.allclose(empty.predict_proba(X.assign(d=3.0)), empty.predict_proba(X.assign(d=np.nan)))
+    numbers, _ = fitted(X.assign(d=np.arange(N) % 5), Y, n_trials=1)
+    assert np.allclose(numbers.predict_proba(X.assign(d=pd.Categorical(np.arange(N) % 5))), numbers.predict_proba(X.assign(d=np.arange(N) % 5)))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -319,8 +318,7 @@ def within(seconds, record_property, processes=1):
     assert min(took, worked) < seconds, f"{took:.1f} s instead of {seconds:.1f}, {worked:.1f} s of it at work"
 
 
-@pytest.mark.parametrize("budget, jobs, kind", [(10, 1, "classification"), (10, 2, "regression"), pytest.param(10, 2, "classification", marks=full), pytest.param(10, 1, "regression", marks=full),
-                                                pytest.param(30, 2, "classification", marks=full)])
+@pytest.mark.parametrize("budget, jobs, kind", [(10, 1, "classification"), (15, 2, "regression"), *(pytest.param(*case, marks=full) for case in [(15, 2, "classification"), (10, 1, "regression"), (30, 2, "classification"), (60, 1, "classification")])])
 def test_the_time_budget_is_kept(budget, jobs, kind, record_property):
     X, y, target = big_table()
     model = estimator(kind, time_budget=budget, n_jobs=jobs, n_trials=None)
@@ -329,10 +327,9 @@ def test_the_time_budget_is_kept(budget, jobs, kind, record_property):
     assert said or len(model.leaderboard_) >= 3 and math.isfinite(model.test_loss_)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_second_gives_a_model_and_a_warning(jobs, record_property):
+def test_a_second_gives_a_model_and_a_warning(record_property):
     X, y, _ = big_table()
-    with within(5, record_property, jobs): model, said = fitted(X, y, time_budget=1, n_jobs=jobs, n_trials=None)
+    with within(5, record_property): model, said = fitted(X, y, time_budget=1, n_jobs=2, n_trials=None)
     assert "second" in said
 
 
@@ -805,14 +802,15 @@ def test_ensemble_selection_comes_near_the_best_mixture():
 
 @given(cases(True) | cases(False))
 @examples(60)
-def test_stack_is_scikit_learns_positive_regression(drawn):
+def test_stack_is_the_best_average(drawn):
     y, predictions, _ = drawn
     A, b = (predictions.reshape(len(predictions), -1).T, y if predictions.ndim == 2 else np.eye(3)[y].ravel())
-    expected = LinearRegression(positive=True, fit_intercept=False).fit(A, b).coef_
-    weights = stack(predictions, y)
+    weights, size = stack(predictions, y), len(predictions)
     assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
-    if expected.sum() > 1e-9: assert np.allclose(weights, expected / expected.sum(), atol=1e-6)
-    else: assert np.allclose(weights, 1 / len(weights))
+    loss = lambda w: ((A @ w - b)**2).mean()
+    best = minimize_scipy(loss, np.full(size, 1/size), method="SLSQP", bounds=[(0, 1)]*size, constraints=dict(type="eq", fun=lambda w: w.sum() - 1), options=dict(ftol=1e-12, maxiter=500)).fun
+    assert loss(weights) <= best + 1e-6 * max(1, (b**2).mean())
+    assert loss(weights) <= min(loss(w) for w in np.eye(size)) + 1e-9 * max(1, (b**2).mean())
 
 
 def test_ensembles_of_nothing_and_of_nonsense():
@@ -821,7 +819,7 @@ def test_ensembles_of_nothing_and_of_nonsense():
     sentence(ValueError, lambda: ensemble_selection([y], y, squared, 0))
     sentence(ValueError, lambda: stack([], y))
     assert ensemble_selection([np.array([np.nan, 2]), np.array([1.0, 2])], y, squared).tolist() == [0, 1]
-    assert stack([np.array([1.0, 2]), np.array([2.0, 1])], -y).tolist() == [0.5, 0.5]
+    assert stack([np.array([1.0, 2]), np.array([2.0, 1])], -y).sum() == pytest.approx(1)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
