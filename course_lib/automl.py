@@ -399,7 +399,7 @@ def stack(
     predictions,  # M arrays of the same shape: N numbers or N×K probabilities, of rows that the models weren't fitted on
     y,            # N numbers, or N class numbers
 ) -> np.ndarray:  # M weights, none negative; their sum is 1
-    "Weights of a stacked ensemble: non-negative least squares of the targets on the models' out-of-fold predictions (Wolpert 1992; Breiman 1996), their sum held at 1."
+    "Weights of a stacked ensemble: non-negative least squares of the targets on the models' out-of-fold predictions (Wolpert 1992; Breiman 1996), their sum held at 1. Raises RuntimeError, as SciPy does, if models are so alike that the fit doesn't end."
     if not len(predictions): raise ValueError("an ensemble needs at least one model.")
     predictions = np.asarray(predictions)
     columns = predictions.reshape(len(predictions), -1).T
@@ -540,7 +540,8 @@ def _weights(how, predictions, y, loss):
     match how:
         case "selection": return ensemble_selection(predictions, y, loss)
         case "stack":
-            weights = stack(predictions, y)
+            try: weights = stack(predictions, y)
+            except RuntimeError: return ensemble_selection(predictions, y, loss)     # models so alike that the fit doesn't end
             return (kept := np.where(weights > 0.01, weights, 0)) / kept.sum()
     return np.eye(len(predictions))[0]
 
