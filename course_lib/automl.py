@@ -29,7 +29,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d,
 from threadpoolctl import threadpool_limits
 
 from .halving import ASHA
-from .search import Optimizer, ProcessWorkers, minimize, pareto_front
+from .search import Optimizer, ProcessWorkers, RandomSearch, Results, minimize, pareto_front
 from .spaces import Choice, Float, Int, Space
 from .surrogates import ForestSearch
 
@@ -302,7 +302,7 @@ class PipelineObjective:
 
     def path(self, config, budget=None):
         "Where the predictions of a configuration are kept."
-        return pathlib.Path(self.folder) / f"{hashlib.sha256(json.dumps([config, budget], sort_keys=True).encode()).hexdigest()[:16]}.npz"
+        return pathlib.Path(self.folder) / f"{hashlib.sha256(json.dumps([config, budget or self.rows], sort_keys=True).encode()).hexdigest()[:16]}.npz"
 
     def saved(self, trial):
         "Predictions of a finished trial: for the validation rows, in the order of `valid_y`, and for the other rows."
@@ -404,7 +404,7 @@ def stack(
     predictions = np.asarray(predictions)
     columns = predictions.reshape(len(predictions), -1).T
     target = y if predictions.ndim == 2 else np.eye(predictions.shape[2])[y].ravel()
-    heavy = 1e4 * np.linalg.norm(columns, axis=0).max()                # one more row, w₁ + w₂ + … = 1, that counts for more than all others
+    heavy = 1e4 * max(np.linalg.norm(columns, axis=0).max(), 1.)                # one more row, w₁ + w₂ + … = 1, that counts for more than all others
     weights, _ = nnls(np.vstack([columns, np.full(len(predictions), heavy)]), np.append(target, heavy))
     return weights / weights.sum()
 
@@ -501,6 +501,7 @@ _TRIAL = 0.2     # share of the time that one trial may take
 _STARTING = 15   # seconds of budget below which there is one process: others take too long to start
 _SVM_ROWS = 3000 # beyond that a support vector machine takes too long
 _HALVING_ROWS = 1600 # training rows from which on everything is tried on a part of them first
+_USUAL_CELLS = 30_000 # numbers of the table, per second of the budget, up to which a usual boosting is fitted on all rows first
 _WIDE = 2000     # columns from which on every pipeline selects some first
 
 def _set_aside(y, kind, seed):
@@ -517,12 +518,23 @@ def _set_aside(y, kind, seed):
 # %% ../nbs/06_automl.ipynb #807b1c55
 def _search(objective, starts, space, clock, workers, seed, n_trials, progress):
     "Portfolio first, then the forest's proposals; by successive halving on samples where there are rows enough."
-    optimizer, rows = ForestSearch(space, seed), objective.rows
-    if rows >= _HALVING_ROWS: optimizer = ASHA(space, seed, max(rows//16, 400), rows, 4, sampler=optimizer)
     seconds = max(_SEARCH*clock.seconds - clock.spent, 0)
     objective.deadline = time.time() + seconds
     over = lambda _, trial: not workers and "the time was up" in trial.info.get("error", "")     # workers are ended instead
-    return minimize(objective, optimizer, n_trials, callbacks=over, timeout=seconds, trial_timeout=_TRIAL*clock.seconds if workers else None, executor=workers, start=starts, progress=progress)
+    how = dict(callbacks=over, trial_timeout=_TRIAL*clock.seconds if workers else None, executor=workers, progress=progress)
+    optimizer, rows = ForestSearch(space, seed), objective.rows
+    if rows < _HALVING_ROWS: return minimize(objective, optimizer, n_trials, seconds, start=starts, **how)
+    usual = _safeguard(objective, space, seconds, how) if objective.X.size <= _USUAL_CELLS*clock.seconds else []
+    optimizer = ASHA(space, seed, max(rows//16, 400), rows, 4, sampler=optimizer)
+    found = minimize(objective, optimizer, n_trials, max(_SEARCH*clock.seconds - clock.spent, 0), start=starts, **how)
+    return Results(space, usual + found.trials, found.stopped)
+
+def _safeguard(objective, space, seconds, how):
+    "A usual boosting on all rows at once: samples can mislead, and the choice shouldn't be worse than a default."
+    usual = _fitting(space, dict(model="boosting", learning_rate=0.1, max_iter=100, max_leaf_nodes=31, min_samples_leaf=20, max_features=1., l2_regularization=1e-6))
+    trials = minimize(objective, RandomSearch(space), 1, seconds, start=usual, **{**how, "progress": False}).trials
+    for t in trials: t.id, t.budget = -1, objective.rows
+    return trials
 
 # %% ../nbs/06_automl.ipynb #ce3878b3
 def _candidates(results, seconds, n=30):
