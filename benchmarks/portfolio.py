@@ -9,8 +9,7 @@ import hashlib, json, math, time
 import numpy as np
 from common import HERE, Rows, conditions, main, markdown_table, write_conditions
 
-from course_lib.automl import MODELS, PipelineObjective, TableEncoder, meta_features, pipeline_space, portfolio
-from course_lib.automl import _regrets
+from course_lib.automl import MODELS, PipelineObjective, TableEncoder, meta_features, pipeline_space, portfolio, regrets
 
 NAME, N_DATASETS, N_CONFIGS, SECONDS = "portfolio", 12, 90, 10
 KINDS = ("classification", "regression")
@@ -113,12 +112,12 @@ def table():
     for kind in KINDS:
         found = json.loads(text)[kind]
         losses = np.array(found["losses"], dtype=float)
-        regrets = _regrets(losses)
+        scaled = regrets(losses)
         rows, best = [], np.full(N_DATASETS, np.inf)
-        for i in portfolio(regrets, 8):
-            best = np.minimum(best, regrets[:, i])
+        for i in portfolio(scaled, 8):
+            best = np.minimum(best, scaled[:, i])
             own = {name: v for name, v in found["configs"][i].items() if name != "model"}
-            rows.append([found["configs"][i]["model"], f"{regrets[:, i].mean():.3f}", f"{best.mean():.3f}", ", ".join(f"{name} {v}" for name, v in own.items())])
+            rows.append([found["configs"][i]["model"], f"{scaled[:, i].mean():.3f}", f"{best.mean():.3f}", ", ".join(f"{name} {v}" for name, v in own.items())])
         lines += [f"\n## {kind.capitalize()}: the first eight of the portfolio\n", "Regret: 0 is a dataset's best pipeline, 1 its median one.\n",
                   markdown_table(["model", "regret alone", "regret of the best so far", "settings"], rows)]
     return "\n".join(lines)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'LOSSES', 'TableEncoder', 'pipeline_space', 'build_pipeline', 'pipeline_size', 'balanced_choice',
-           'fold_rows', 'PipelineObjective', 'portfolio', 'portfolio_table', 'meta_features', 'warm_start',
+           'fold_rows', 'PipelineObjective', 'portfolio', 'portfolio_table', 'regrets', 'meta_features', 'warm_start',
            'ensemble_selection', 'stack', 'nondominated_rank', 'crowding_distance', 'NSGA2', 'AutoMLClassifier',
            'AutoMLRegressor']
 
@@ -336,8 +336,10 @@ def portfolio_table(
     table = json.loads((resources.files("course_lib") / "assets" / "portfolio.json").read_text())[kind]
     return {**table, **{name: np.array(table[name], dtype=float) for name in ("losses", "meta_features")}}
 
-def _regrets(losses):
-    "Losses minus each dataset's smallest, as shares of the range up to its median; 1 for what is worse or failed."
+def regrets(
+    losses,        # datasets × configurations; failed ones infinite or NaN
+) -> np.ndarray:   # the same shape, in [0, 1]
+    "Losses on one scale: 0 is a dataset's best configuration, 1 its median one, whatever is worse, and failures."
     low, middle = np.nanmin(losses, 1, keepdims=True), np.nanmedian(losses, 1, keepdims=True)
     return np.nan_to_num(np.clip((losses - low) / np.maximum(middle - low, 1e-9), 0, 1), nan=1)
 
@@ -368,7 +370,7 @@ def warm_start(
     table = table or portfolio_table(kind)
     here = [i for i, config in enumerate(table["configs"]) if config["model"] in space["model"]]
     distances = (np.abs(table["meta_features"] - features) / np.maximum(table["meta_features"].std(0), 0.1)).sum(1)
-    chosen = portfolio(_regrets(table["losses"])[:, here], n, weights=np.exp(-distances / max(np.median(distances), 1e-9)))
+    chosen = portfolio(regrets(table["losses"])[:, here], n, weights=np.exp(-distances / max(np.median(distances), 1e-9)))
     starts = [_fitting(space, table["configs"][here[i]]) for i in chosen]
     return [c for i, c in enumerate(starts) if c not in starts[:i]]
 

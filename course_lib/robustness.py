@@ -16,7 +16,7 @@ from scipy import stats
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import r2_score, roc_auc_score
 
-from .automl import portfolio
+from .automl import portfolio, regrets
 from .data import Split
 from .spaces import Float, Int, Space
 
@@ -249,9 +249,7 @@ def good_defaults(
     n:int=8,  # how many
 ) -> list:    # columns, the best single one first
     "Settings that complement each other on these datasets. Losses are scaled first: 0 is a dataset's best setting, 1 its median one and whatever is worse."
-    losses = np.asarray(test, dtype=float).mean(axis=1)
-    best, middle = losses.min(axis=1, keepdims=True), np.median(losses, axis=1, keepdims=True)
-    return portfolio(np.clip((losses - best)/np.maximum(middle - best, 1e-12), 0, 1), n)
+    return portfolio(regrets(np.mean(test, axis=1)), n)
 
 # %% ../nbs/07_robustness.ipynb #b9305b10
 def default_gains(
