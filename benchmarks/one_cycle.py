@@ -26,9 +26,11 @@ Fixed before any result was seen:
 
   Claim 39, with fast.ai's defaults a beginner need only choose the learning rate. Rate alone (1e-5 to 1, all else at the defaults) against everything (the rate in the same range, and ten more), at 4, 8, 16 and 32 trials each,
   by random search (the exact expectation over subsets of the 48 settings tried: the i-th best on validation is the best of n with probability C(48-i, n-1)/C(48, n)) and by TPE (one search of 32, read at its first 4, 8, 16 and 32 trials).
-  A trial is a training on the same number of rows, whatever its batches. Statistic: share of claim 38's gain recovered by tuning everything minus that by tuning the rate alone, at equal trials; same bootstrap. Small is 0.05.
-  Supported: by both methods and at all four budgets the upper end is below 0.05. Not supported: at 32 trials, by both methods, the lower end is above 0.05.
-  Supported in part: neither, and at some budget the upper end is below 0.05 by both methods. Otherwise undecided.
+  A trial is a training on the same number of rows, whatever its batches. Two statistics, at equal trials. The lead: share of claim 38's gain recovered by tuning everything minus that by tuning the rate alone; same bootstrap; small is 0.05.
+  The excess: test error of tuning the rate alone over that of tuning everything (means over seeds), minus 1, geometric mean of the seven tasks, Student's t; small is 10%.
+  Supported: by both methods and at all four budgets the upper ends of both are below what is small. Not supported: at 32 trials, by both methods, the lower end of one of them is above it.
+  Supported in part: neither, and at some budget the upper ends of both are below it by both methods. Otherwise undecided.
+  (The excess was added after a pilot on one other seed had shown that a random setting is hardly better than a guess, so that a share of the gain is lenient; the run had not begun. It can only make "supported" harder.)
 
   Not deciding: fANOVA on each task's 480 settings of the wide space (all seeds; error of a guess on validation): which hyperparameter carried the variance.
 """
@@ -49,7 +51,7 @@ TASKS = ("digits MLP", "digits convnet", "breast cancer", "diabetes", "Hastie's 
 GUESS = dict(zip(TASKS, (0.9, 0.9, 0.5, 1, 0.5, 1, 0.9)))
 SCHEDULES, PARTS, RATES = ("constant", "step", "one-cycle"), (8, 4, 2, 1), np.round(np.logspace(-3, 0.5, 8), 5)
 FINDER = ("one-cycle, a third of the finder's rate", "one-cycle, the finder's rate")
-N_POOL, N_TPE, BUDGETS, SMALL = 48, 32, (4, 8, 16, 32), 0.05
+N_POOL, N_TPE, BUDGETS, SMALL, EXCESS = 48, 32, (4, 8, 16, 32), 0.05, 0.1
 RATE = Space(lr=Float(1e-5, 1, log=True))
 EVERYTHING = Space(lr=Float(1e-5, 1, log=True), optimiser=Choice("adamw", "sgd"), weight_decay=Float(1e-5, 1, log=True), momentum=Float(0.5, 0.99), dip=Float(0, 0.3),
                    pct_start=Float(0.05, 0.95), div=Float(1, 100, log=True), div_final=Float(1, 1e6, log=True), batch=Int(16, 256, log=True),
@@ -274,6 +276,12 @@ class Search:
         "Share of the gain by which tuning everything is ahead of tuning the rate alone, at n trials each."
         return recovered(self.after[method, "rate", n] - self.after[method, "everything", n], self.gain)
 
+    def excess(self, method, n):
+        "Test error of tuning the rate alone over that of tuning everything, minus 1, and the two ends of its interval."
+        rate, every = [self.after[method, space, n].mean(axis=1) for space in SPACES]
+        e = Estimate(np.log(rate / every))
+        return tuple(math.exp(v) - 1 for v in (e.mean, e.low, e.high))
+
     def worth(self, error):
         "Fewest random trials of everything whose expected error over all tasks is no larger; None if 48 aren't enough."
         return next((n for n in range(1, N_POOL + 1) if self.after["random", "everything", n].mean() <= error.mean()), None)
@@ -284,6 +292,7 @@ class Search:
 def show(e, digits=3): return f"{e.mean:+.{digits}f} ({e.low:+.{digits}f} to {e.high:+.{digits}f})"
 def percent(found): return "{:.0%} ({:.0%} to {:.0%})".format(*found)
 def points(found): return "{:+.3f} ({:+.3f} to {:+.3f})".format(*found)
+def signed(found): return "{:+.0%} ({:+.0%} to {:+.0%})".format(*found)
 def times(value): return "below 1" if value < 1 else "8 or more" if value >= 8 else f"{value:.1f}"
 def over_tasks(array): return Estimate(array.mean(axis=1))
 def trials(n): return f"more than {N_POOL}" if n is None else str(n)
@@ -297,12 +306,13 @@ def verdict38(search):
 
 
 def verdict39(search):
-    leads = {(method, n): search.lead(method, n) for method in ("random", "tpe") for n in BUDGETS}
-    small = {n: all(leads[method, n][2] < SMALL for method in ("random", "tpe")) for n in BUDGETS}
-    large = all(leads[method, N_TPE][1] > SMALL for method in ("random", "tpe"))
+    methods = {"random": "random search", "tpe": "TPE"}
+    lead, excess = [{(m, n): find(m, n) for m in methods for n in BUDGETS} for find in (search.lead, search.excess)]
+    small = {n: all(lead[m, n][2] < SMALL and excess[m, n][2] < EXCESS for m in methods) for n in BUDGETS}
+    large = all(lead[m, N_TPE][1] > SMALL or excess[m, N_TPE][1] > EXCESS for m in methods)
     verdict = "supported" if all(small.values()) else "not supported" if large else "supported in part" if any(small.values()) else "undecided"
-    said = "; ".join(f"by {method if method == 'random' else 'TPE'}{' search' if method == 'random' else ''} {points(leads[method, n])} at {n} trials" for method in ("random", "tpe") for n in (BUDGETS[0], BUDGETS[-1]))
-    return verdict, f"tuning everything is ahead of tuning the rate alone, as a share of the gain: {said}; surely below {SMALL:g} by both methods at {', '.join(str(n) for n in BUDGETS if small[n]) or 'no'} trials"
+    said = "; ".join(f"{n} trials by {methods[m]}: {points(lead[m, n])} of the gain, error {signed(excess[m, n])}" for n in (BUDGETS[0], BUDGETS[-1]) for m in methods)
+    return verdict, f"what tuning everything is ahead by, and the error of the rate alone over it: {said}. Both surely small by both methods at {', '.join(str(n) for n in BUDGETS if small[n]) or 'no'} trials"
 
 
 def claims_table(search):
@@ -376,7 +386,7 @@ def super_sentence(schedules):
 
 
 def smith_table():
-    return markdown_table(["Smith's logs, CIFAR-10, accuracy", "one-cycle, 0.1 to 3.0, 10,000 steps", "steps, 0.35, 80,000 steps", "difference"],
+    return markdown_table(["Smith's logs, CIFAR-10, accuracy", "one-cycle", "step schedule", "difference"],
                           [[f"ResNet-{depth}", f"{one:.2f}%", f"{other:.2f}%", f"{one - other:+.2f}"] for depth, one, other in ((20, 90.42, 88.64), (56, 92.44, 90.32), (110, 92.37, 91.21))])
 
 
@@ -389,18 +399,25 @@ def gains_table(search):
 
 
 def shares_table(search):
-    lines = [[f"defaults, {way}", percent(search.share(e)), "", "", trials(search.worth(e))] for way, e in search.none.items()]
+    lines = [[f"defaults, {way}", percent(search.share(e)), "", "", "", trials(search.worth(e))] for way, e in search.none.items()]
     for method, label in (("random", "random search"), ("tpe", "TPE")):
         for n in ((1,) if method == "random" else ()) + BUDGETS:
             rate, every = [search.after[method, space, n] for space in SPACES]
-            lines.append([f"{label}, {n}", percent(search.share(rate)), percent(search.share(every)), points(search.lead(method, n)), trials(search.worth(rate))])
-    return markdown_table(["way, trials", "rate alone: share of the gain", "everything: share of the gain", "everything − rate alone", "rate alone is worth so many random trials of everything"], lines)
+            lines.append([f"{label}, {n}", percent(search.share(rate)), percent(search.share(every)), points(search.lead(method, n)), signed(search.excess(method, n)), trials(search.worth(rate))])
+    return markdown_table(["way, trials", "rate alone: share of the gain", "everything: share of the gain", "lead: everything − rate alone", "excess: rate alone's error over everything's", "rate alone is worth so many random trials of everything"], lines)
 
 
-def relative_sentence(search):
-    rate, every = [search.after["tpe", space, 32].mean(axis=1) for space in SPACES]
-    return (f"The share hides what is left near the best. After 32 TPE trials the test error of tuning the rate alone is {np.exp(np.log(rate / every).mean()) - 1:+.0%} beside tuning everything (geometric mean of seven tasks; "
-            f"from {(rate / every).min() - 1:+.0%} on {TASKS[int((rate / every).argmin())]} to {(rate / every).max() - 1:+.0%} on {TASKS[int((rate / every).argmax())]}).")
+def reading(search):
+    "What the table of shares says, in words."
+    ahead = {m: [n for n in BUDGETS if search.lead(m, n)[2] < 0] for m in ("random", "tpe")}
+    behind = {m: [n for n in BUDGETS if search.excess(m, n)[1] > 0] for m in ("random", "tpe")}
+    listed = lambda ns: f"at {', '.join(map(str, ns))} trials" if ns else "at no budget"
+    rate, every = [search.after["tpe", space, N_TPE].mean(axis=1) for space in SPACES]
+    far, near = [TASKS[int(i)] for i in ((rate / every).argmax(), (rate / every).argmin())]
+    return f"""- The defaults without a good rate aren't enough: with one drawn at random they recover {percent(search.share(search.after["random", "rate", 1]))} of the gain, with 1e-3 {percent(search.share(search.none["1e-3"]))}, with a third of the finder's {percent(search.share(search.none["a third of the finder's rate"]))}, with the finder's as it stands {percent(search.share(search.none["the finder's rate"]))}.
+- The share of the gain says that the rate alone is surely ahead of everything {listed(ahead["random"])} by random search and {listed(ahead["tpe"])} by TPE.
+- The share hides what is left near the best. The error says that the rate alone is surely behind {listed(behind["random"])} by random search and {listed(behind["tpe"])} by TPE; after {N_TPE} trials of TPE by {(rate / every).max() - 1:+.0%} on {far} and {(rate / every).min() - 1:+.0%} on {near}, the two ends.
+"""
 
 
 def importance_table():
@@ -419,7 +436,6 @@ def n_trainings(): return sum(len(r["valid"].split()) for r in (*schedule_rows()
 def table():
     schedules, search = Schedules(), Search()
     ahead = over_tasks(schedules.difference("one-cycle", "step", -1)), over_tasks(schedules.difference("one-cycle", "step", 0))
-    third, whole = search.share(search.none["a third of the finder's rate"]), search.share(search.none["the finder's rate"])
     seconds = {space: np.mean([float(r["seconds"]) / N_POOL for r in search_rows().rows if r["method"] == "random" and r["space"] == space]) for space in SPACES}
     return f"""# What one-cycle brings, and what it leaves to tune
 
@@ -456,7 +472,7 @@ The target is the tuned step schedule's mean test error after N steps. A ratio o
 {super_sentence(schedules)}
 
 {smith_table()}
-Leslie Smith's published logs, for comparison: networks a hundred times larger, trained for far longer. With a weight decay of 1e-3 at those rates his ResNet-56 fell to 9.95%.
+Leslie Smith's published logs, for comparison: much larger networks, trained for far longer. ResNet-56: rates from 0.1 to 3.0 in 10,000 steps, against steps from 0.35 in 80,000. With a weight decay of 1e-3 at those rates it fell to 9.95%.
 
 ## 3. What tuning the rest gains
 
@@ -464,10 +480,10 @@ Defaults: fastai's (one-cycle, AdamW, batches of 64). Everything: rate, optimise
 
 {gains_table(search)}
 {shares_table(search)}
-Shares of the gain from a random setting to the best found; one random trial is drawn from the settings (the mean), while the gain starts at their median, so it can be negative. The defaults with a third of the finder's rate recover {percent(third)}, with the finder's rate as it stands {percent(whole)}.
+Shares of the gain from a random setting to the best found; one random trial is drawn from the settings (the mean), while the gain starts at their median, so it can be negative.
 A trial of everything takes {seconds["everything"]:.2f} s in the mean, one of the rate alone {seconds["rate"]:.2f} s.
-{relative_sentence(search)}
 
+{reading(search)}
 ### Which hyperparameter carried the variance
 
 {importance_table()}

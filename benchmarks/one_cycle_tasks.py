@@ -105,6 +105,6 @@ TASKS = {  # name: function from a seed to a Task
     "diabetes": lambda seed: Task(tabular("diabetes", seed), mlp(10, 1), 400, 6400),
     "Hastie's sphere": lambda seed: Task(generated("Hastie's sphere", hastie, ("in", "out"))(seed), mlp(10, 2), 800, 9600),
     "Friedman 2": lambda seed: Task(generated("Friedman 2", friedman2)(seed), mlp(4, 1), 800, 9600),
-    "CIFAR-10": lambda seed: Task(photos(seed), resnet, 320, 9600, prepare=lambda x: F.avg_pool2d(x, 2)),
+    "CIFAR-10": lambda seed: Task(photos(seed), resnet, 256, 8000, prepare=lambda x: F.avg_pool2d(x, 2)),
 }
 PHOTOS = "CIFAR-10"
