@@ -8,7 +8,7 @@ __all__ = ['RECIPES', 'ResNetCIFAR', 'Preprocessing', 'resized', 'load_weights',
            'gradual', 'progressive', 'head', 'Transfer']
 
 # %% ../nbs/10_transfer.ipynb #fe32f6cd
-import copy, difflib, fnmatch, os, pathlib, pickle, re, time, warnings
+import copy, difflib, fnmatch, numbers, os, pathlib, re, sys, time, warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from importlib import resources
@@ -19,7 +19,7 @@ from scipy.optimize import minimize_scalar
 from torch import nn
 from torch.nn import functional as F
 
-from .data import DataError, _digest, cache_dir, default_device
+from .data import DataError, _digest, _download, cache_dir, default_device
 from .one_cycle import OneCycle
 
 # %% ../nbs/10_transfer.ipynb #507aacc9
@@ -71,12 +71,18 @@ class Preprocessing:
     ) -> torch.Tensor: # the same, normalised
         "Subtract the mean, divide by the standard deviation. Raises ValueError for another number of channels or a range that isn't [0, 1]."
         x = torch.as_tensor(x, dtype=torch.float32)
-        if x.ndim != 4 or x.shape[1] != len(self.mean): raise ValueError(_channels_message(x.shape, len(self.mean)))
-        if not torch.isfinite(x).all(): raise ValueError("the images hold NaN or infinity: find the broken ones and leave them out")
-        if x.numel() and (x.min() < -0.01 or x.max() > 1.01):
-            raise ValueError(f"images must be in [0, 1], not in [{x.min():.3g}, {x.max():.3g}]: hand them over before any normalisation, and divide bytes by 255")
+        self.check(x)
         mean, std = [x.new_tensor(s).reshape(1, -1, 1, 1) for s in (self.mean, self.std)]
         return (x - mean)/std
+
+    def check(self, x):
+        "Raise a ValueError that names the first image which isn't one."
+        if x.ndim != 4 or x.shape[1] != len(self.mean): raise ValueError(_channels_message(x.shape, len(self.mean)))
+        if 0 in x.shape[2:]: raise ValueError(f"the images have no pixels: their shape is {_shape(x)}")
+        broken = [i for i, finite in enumerate(torch.isfinite(x).flatten(1).all(1).tolist()) if not finite]
+        if broken: raise ValueError(f"{len(broken)} images hold NaN or infinity, the first of them number {broken[0]}: leave them out")
+        if x.numel() and (x.min() < -0.01 or x.max() > 1.01):
+            raise ValueError(f"images must be in [0, 1], not in [{x.min():.3g}, {x.max():.3g}]: hand them over before any normalisation, and divide bytes by 255")
 
 def _channels_message(shape, n):
     if len(shape) == 4 and shape[1] == 1 and n == 3:
@@ -84,32 +90,37 @@ def _channels_message(shape, n):
     return f"images must be of shape N×{n}×H×W, not {'×'.join(map(str, shape))}"
 
 def resized(
-    x,        # images N×C×H×W
-    size:int, # new height and width in pixels
+    x,    # images N×C×H×W
+    size, # new height and width in pixels; None: as they are
 ) -> torch.Tensor:
     "Images of another size, by bilinear interpolation (with antialiasing when they shrink)."
-    return x if tuple(x.shape[2:]) == (size, size) else F.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return x if size is None or tuple(x.shape[2:]) == (size, size) else F.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False)
 
 # %% ../nbs/10_transfer.ipynb #836cf97c
 def load_weights(
     model,    # `nn.Module` to load into
     weights,  # file with a state dict, or the dict itself
 ):            # `model`
-    "Load published weights; nothing is skipped. Raises DataError for a file that is broken or holds code, ValueError that lists all keys that don't fit."
+    "Load published weights; nothing is skipped. Raises DataError for a file that is broken or holds code, ValueError that lists all keys that don't fit; then nothing was loaded."
     state = _read_weights(weights) if isinstance(weights, (str, os.PathLike)) else weights
-    state = state.get("state_dict", state)
-    if all(k.startswith("module.") for k in state): state = {k.removeprefix("module."): v for k, v in state.items()}
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict): state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(k, str) for k in state):
+        raise ValueError(f"weights are a file or a dict from names to tensors, not {type(state).__name__}: pass what model.state_dict() gives")
+    if state and all(k.startswith("module.") for k in state): state = {k.removeprefix("module."): v for k, v in state.items()}
     own = model.state_dict()
     counters = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")}   # absent from files written before torch 0.4.1
-    state = {**{k: v for k, v in counters.items() if not any(c in state for c in counters)}, **state}
+    if not counters.keys() & state.keys(): state = {**counters, **state}
     wrong = {"missing": [k for k in own if k not in state], "unexpected": [k for k in state if k not in own],
-             "of another shape": [f"{k} {_shape(state[k])} instead of {_shape(own[k])}" for k in own if k in state and _shape(state[k]) != _shape(own[k])]}
+             "of another shape": [f"{k} {_shape(state[k])} instead of {_shape(own[k])}" for k in own if k in state and _shape(state[k]) != _shape(own[k])],
+             "not finite": [k for k, v in state.items() if isinstance(v, torch.Tensor) and not torch.isfinite(v).all()]}
     if any(wrong.values()):
         raise ValueError("the weights don't fit this network, and nothing was loaded. " + " ".join(f"{len(v)} {what}: {', '.join(v)}." for what, v in wrong.items() if v))
     model.load_state_dict(state)
     return model
 
-def _shape(t): return "×".join(map(str, t.shape)) or "scalar" if isinstance(t, torch.Tensor) else type(t).__name__
+def _shape(t):
+    if not isinstance(t, torch.Tensor): return type(t).__name__
+    return ("×".join(map(str, t.shape)) or "scalar") + (" complex" if t.is_complex() else "")
 
 def _read_weights(path):
     "The dict in a file of weights, read without running any code."
@@ -117,20 +128,19 @@ def _read_weights(path):
     try:
         if str(path).endswith(".safetensors"):
             from safetensors.torch import load_file
-            state = load_file(path)
-        else: state = torch.load(path, map_location="cpu", weights_only=True)
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as e:
-        if isinstance(e, pickle.UnpicklingError) and ("Unsupported" in str(e) or "GLOBAL" in str(e)):
+        if re.search(r"Unsupported (global|class)|GLOBAL \S+\.\S+", str(e)):
             raise DataError(f"{path} holds more than weights (Python objects, which can run code), and isn't opened: ask for a file with a plain state dict") from e
         raise DataError(f"{path} can't be read as weights, it is truncated or something else: delete it and get it again") from e
-    if not isinstance(state, dict): raise DataError(f"{path} holds a {type(state).__name__} instead of a dict of tensors: save model.state_dict()")
-    return state
 
 # %% ../nbs/10_transfer.ipynb #bf99e4e7
 def find_weights(
     file:str,          # the file's published name
     url:str|None=None, # where to download it, if it isn't on disk; the part after the last hyphen is the beginning of its SHA-256
     progress:bool=True,# show a bar while it downloads?
+    timeout:float=30,  # seconds without a byte before giving up
 ) -> pathlib.Path:
     "Find a file of weights in `COURSE_DATA`, then where torch keeps them (`TORCH_HOME`), else download it, its digest checked. A file on disk is used as it is. Raises DataError that says what to put where."
     given = [pathlib.Path(os.environ["COURSE_DATA"]).expanduser()] if os.environ.get("COURSE_DATA") else []
@@ -140,11 +150,15 @@ def find_weights(
         if (place/file).is_file(): return place/file
     advice = f"put {file} into COURSE_DATA or {hub}"
     if not url: raise DataError(f"{file} is in none of {', '.join(map(str, places))}, and there is no download: {advice}")
-    digest = re.search(r"-([0-9a-f]{8,})\.", file)
+    try: hub.mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise DataError(f"{hub} can't be made ({e.strerror}): set TORCH_HOME to a folder that you may write to") from e
+    part, digest = hub/f".{file}.{os.getpid()}.part", re.search(r"-([0-9a-f]{8,})\.", file)
     try:
-        hub.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(hub/file), digest and digest[1], progress)
-    except (OSError, RuntimeError) as e: raise DataError(f"{url} can't be downloaded ({e}): check the connection, or {advice}") from e
+        try: _download(url, part, timeout, progress)
+        except DataError as e: raise DataError(f"{file} isn't on disk and can't be downloaded ({e.__cause__ or e}): check the connection, or {advice}") from e
+        if digest and not _digest(part).startswith(f"sha256:{digest[1]}"): raise DataError(f"what {url} sent isn't {file}, its digest differs: try again later, or {advice}")
+        os.replace(part, hub/file)
+    finally: part.unlink(missing_ok=True)
     return hub/file
 
 # %% ../nbs/10_transfer.ipynb #0a0e1e70
@@ -207,11 +221,11 @@ class Published:
 def published(
     pattern:str="*", # shell pattern, such as "mnasnet*" or "timm/*nas*"
 ) -> list[str]:
-    "Names that `pretrained` knows: torchvision's classifiers with a known cut, two ResNet-20 for CIFAR-10, and, where timm is installed, all of its pretrained models as timm/NAME."
+    "Names that `pretrained` knows: torchvision's classifiers with a known cut, two ResNet-20 for CIFAR-10, and, where timm is installed, its models from the families above as timm/NAME."
     from torchvision.models import list_models
     import torchvision
     names = [*_CIFAR_NETS] + [n for n in list_models(module=torchvision.models) if _family(n)]
-    try: names += [f"timm/{n}" for n in _timm().list_models(pretrained=True)]
+    try: names += [f"timm/{n}" for n in _timm().list_models(pretrained=True) if any(fnmatch.fnmatch(n, p) for p in _TIMM_FOUND_BY)]
     except ImportError: pass
     return sorted(n for n in set(n.split(".")[0] for n in names) if fnmatch.fnmatch(n, pattern))
 
@@ -228,6 +242,7 @@ def pretrained(
     progress:bool=True,# show a bar if weights are downloaded?
 ) -> Published:
     "A published network with its weights, the preprocessing they expect, licence and cut. Raises ValueError for an unknown name, DataError if the weights can't be had."
+    if not isinstance(name, str): raise ValueError(f"name is a published network's name, such as 'resnet18', not {name!r}")
     if name in _CIFAR_NETS: make = _from_cifar
     elif name.startswith("timm/"): make = _from_timm
     else: make = _from_torchvision
@@ -300,9 +315,11 @@ def _from_timm(name, weights, progress):
     cfg, about, licence = timm.get_pretrained_cfg(bare), "random", "none needed"
     if weights is True: model, about, licence = _timm_with_weights(timm, bare, cfg, progress), f"{cfg.architecture}.{cfg.tag}", cfg.license or "none stated"
     else: model = timm.create_model(bare, pretrained=False)
-    preprocessing = Preprocessing(cfg.input_size[-1], tuple(cfg.mean), tuple(cfg.std), round(cfg.input_size[-1]/cfg.crop_pct), cfg.interpolation)
+    preprocessing = Preprocessing(cfg.input_size[-1], tuple(cfg.mean), tuple(cfg.std), int(cfg.input_size[-1]/cfg.crop_pct), cfg.interpolation)
     found_by = next((who for pattern, who in _TIMM_FOUND_BY.items() if fnmatch.fnmatch(bare, pattern)), "see its paper")
     body = nn.Sequential(OrderedDict(features=_TimmBody(model)))
+    with torch.no_grad(): shape = body.eval()(torch.zeros(1, *cfg.input_size)).shape
+    if len(shape) != 4 or shape[1] != model.num_features: raise ValueError(f"{name} gives no feature map of the shape N×C×H×W, which the heads here need: take a convolutional network")
     return Published(name, model, body, model.num_features, preprocessing, about, licence, found_by, "forward_features")
 
 class _TimmBody(nn.Module):
@@ -323,50 +340,80 @@ def check_input(
     x,             # what the network is about to be fed: N×C×H×W, normalised
     preprocessing, # the `Preprocessing` that its weights expect
 ) -> str|None:     # what is wrong, with the statistics to use; None: nothing that can be seen
-    "Was this batch normalised as the weights expect? Judged by the range of its values, and by its clipped pixels, which show where 0 and 1 went."
-    x = x.detach().float()
-    mean, std = [x.new_tensor(s) for s in (preprocessing.mean, preprocessing.std)]
-    if x.ndim != 4 or x.shape[1] != len(mean): return _channels_message(x.shape, len(mean))
-    values = x.transpose(0, 1).flatten(1)                       # C×(N·H·W)
+    "Was this batch normalised as the weights expect? Images made of bytes give it away, and so do pixels that are clipped."
+    x, expected = x.detach().float().cpu(), (preprocessing.mean, preprocessing.std)
+    if x.ndim != 4 or x.shape[1] != len(preprocessing.mean): return _channels_message(x.shape, len(preprocessing.mean))
+    if not x.numel(): return None
+    if not torch.isfinite(x).all(): return "the network is fed NaN or infinity"
+    values = x.transpose(0, 1).flatten(1)                                   # C×(N·H·W)
+    if _from_bytes(values, *expected): return None
+    suspects = {name: stats for name, stats in _suspects(*expected).items() if not _same(stats, expected)}
+    seen = next((name for name, stats in suspects.items() if _from_bytes(values, *stats)), None) \
+        or next((name for name, stats in suspects.items() if _fills(values, *stats) and not _fills(values, *expected)), None) \
+        or _clipped(values, *expected) or _outside(values, *expected)
+    return seen and f"these weights expect images in [0, 1] normalised with mean {_three(expected[0])} and std {_three(expected[1])}, but were fed {seen}"
+
+def _suspects(mean, std):
+    "Usual mistakes: name -> (mean, std) that they amount to, for a network which expects others."
+    twice = [m + s*m for m, s in zip(mean, std)], [s*s for s in std]
+    n = len(mean)
+    known = {"values in [0, 1], not normalised": ([0]*n, [1]*n), "bytes from 0 to 255, not normalised": ([0]*n, [1/255]*n), "values normalised twice": twice,
+             "values normalised with 0.5 and 0.5": ([0.5]*n, [0.5]*n), "the statistics of reversed channels (blue, green, red)": (mean[::-1], std[::-1])}
+    colours = {"ImageNet's statistics": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), "CIFAR-10's statistics": ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))}
+    return known | {f"values normalised with {name}": stats for name, stats in colours.items() if n == 3}
+
+def _same(a, b): return np.allclose(a[0], b[0], atol=0.005) and np.allclose(a[1], b[1], atol=0.005)
+
+def _back(values, mean, std): return values*values.new_tensor(std)[:, None] + values.new_tensor(mean)[:, None]
+
+def _from_bytes(values, mean, std):
+    "With these statistics, were (nearly) all values k/255 for whole k from 0 to 255?"
+    k = _back(values, mean, std)*255
+    return bool((((k - k.round()).abs() < 0.02) & (k > -0.5) & (k < 255.5)).float().mean() > 0.95)
+
+def _fills(values, mean, std):
+    "With these statistics, does each channel reach from 0 to 1 and not beyond?"
+    v = _back(values, mean, std)
+    return bool((v.amin(1).abs() < 0.01).all() and ((v.amax(1) - 1).abs() < 0.01).all())
+
+def _clipped(values, mean, std):
+    "Channels with many values exactly at both ends show where black and white went: the statistics, if they aren't these."
     low, high = values.amin(1), values.amax(1)
-    black, white = (0 - mean)/std, (1 - mean)/std               # where 0 and 1 should have gone
-    slack = 0.03*(white - black)
-    seen = None
-    if (low >= 0).all() and (high > 1.5).any() and (high <= 255).all() and (high > 20).any(): seen = "bytes from 0 to 255, not normalised"
-    elif (low >= 0).all() and (high <= 1).all() and (mean > 0).any(): seen = "values in [0, 1], not normalised"
-    elif implied := _implied(values, low, high):
-        got_mean, got_std = implied
-        if (abs(got_mean - mean) > 0.02).any() or (abs(got_std/std - 1) > 0.04).any():
-            reverse = torch.allclose(got_mean, mean.flip(0), atol=0.01) and torch.allclose(got_std, std.flip(0), atol=0.01)
-            seen = f"values normalised with a mean of {_three(got_mean)} and a deviation of {_three(got_std)}" + (": the channels are reversed" if reverse else "")
-    elif (((values < (black - slack)[:, None]) | (values > (white + slack)[:, None])).float().mean() > 0.001):
-        seen = f"values from {low.min():.2f} to {high.max():.2f}, outside what images in [0, 1] can give"
-    return seen and f"these weights expect images in [0, 1] normalised with mean {preprocessing.mean} and std {preprocessing.std}, but were fed {seen}"
-
-def _three(t): return "(" + ", ".join(f"{v:.3f}" for v in t.tolist()) + ")"
-
-def _implied(values, low, high):
-    "Mean and deviation per channel that the clipped pixels imply; None if some channel hasn't at least 0.01% of its values exactly at either end."
     enough = max(2, 1e-4*values.shape[1])
-    clipped = ((values == low[:, None]).sum(1) >= enough) & ((values == high[:, None]).sum(1) >= enough) & (high > low)
-    if not clipped.all(): return None
-    std = 1/(high - low)
-    return -low*std, std
+    ends = torch.stack([(values == end[:, None]).sum(1) for end in (low, high)])
+    if (ends < enough).any() or (high <= low).any(): return None
+    got_std = 1/(high - low)
+    got = -low*got_std, got_std
+    same = np.allclose(got[0], mean, atol=0.02) and np.allclose(got[1]/got_std.new_tensor(std), 1, atol=0.04)
+    return None if same else f"values normalised with about {_three(got[0])} and {_three(got[1])}"
+
+def _outside(values, mean, std):
+    "Values that no image in [0, 1] can give, or so few that none was subtracted."
+    v, low, high = _back(values, mean, std), values.min(), values.max()
+    if ((v < -0.03) | (v > 1.03)).float().mean() > 0.001: return f"values from {low:.2f} to {high:.2f}, more than images in [0, 1] can give"
+    if low >= 0 and high <= 1 and high - low > 0.5 and not _same((mean, std), ([0]*len(mean), [1]*len(mean))): return "values in [0, 1], not normalised"
+
+def _three(t): return "(" + ", ".join(f"{v:.3f}" for v in (t.tolist() if isinstance(t, torch.Tensor) else t)) + ")"
+
+class _Look:
+    "The hook behind `guard`."
+    def __init__(self, preprocessing, n_batches): self.preprocessing, self.left = preprocessing, n_batches
+    def __call__(self, module, args, kwargs):
+        images = next((a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)), None)
+        if self.left <= 0 or images is None: return
+        self.left -= 1
+        if problem := check_input(images, self.preprocessing):
+            self.left, frame, level = 0, sys._getframe(1), 2
+            while frame and "torch" in frame.f_globals.get("__name__", "").split("."): frame, level = frame.f_back, level + 1
+            warnings.warn(problem, stacklevel=level)                        # points at the caller's line
 
 def guard(
-    model,         # the network, or its body, as it will be called
-    preprocessing, # the `Preprocessing` that its weights expect
+    model,           # the network, or its body, as it will be called
+    preprocessing,   # the `Preprocessing` that its weights expect
     n_batches:int=3, # how many of the first batches to look at
-):                 # the hook: its `remove()` takes the guard away
+):                   # the hook: its `remove()` takes the guard away
     "Look at the first batches that `model` is fed, and warn once if they weren't normalised as its weights expect."
-    left = [n_batches]
-    def look(module, inputs):
-        if left[0] <= 0: return
-        left[0] -= 1
-        if problem := check_input(inputs[0], preprocessing):
-            left[0] = 0
-            warnings.warn(problem, stacklevel=3)
-    return model.register_forward_pre_hook(look)
+    return model.register_forward_pre_hook(_Look(preprocessing, n_batches), with_kwargs=True)
 
 # %% ../nbs/10_transfer.ipynb #117ee7b1
 @torch.no_grad()
@@ -378,10 +425,18 @@ def features(
     device=None,   # None: `default_device()`
 ) -> np.ndarray:   # N×`net.n_features`, float32
     "The frozen body's last feature map, averaged over the image: what the published network says about each photo."
-    device, body = default_device(device), net.body.eval()
-    body.to(device)
-    found = [body(net.preprocessing(resized(b, size or b.shape[-1])).to(device)).mean((2, 3)).cpu() for b in torch.as_tensor(x, dtype=torch.float32).split(bs)]
+    device, x = default_device(device), torch.as_tensor(x, dtype=torch.float32)
+    net.preprocessing.check(x)
+    body = net.body.eval().to(device)
+    found = [_called(body, net.preprocessing(resized(b, size)).to(device)).mean((2, 3)).cpu() for b in x.split(bs)]
     return torch.cat(found).numpy()
+
+def _called(body, x):
+    "The body's output; a `ValueError` if the images are too small for it."
+    try: return body(x)
+    except RuntimeError as e:
+        if "too small" in str(e) or "Kernel size" in str(e): raise ValueError(f"images of {x.shape[2]}×{x.shape[3]} pixels are too small for this network: pass a larger size") from e
+        raise
 
 # %% ../nbs/10_transfer.ipynb #48531281
 def logme(
@@ -389,8 +444,10 @@ def logme(
     labels,   # N class numbers, or N (or N×K) real targets
 ) -> float:   # per input and output, in nats; higher is better
     "Logarithm of the maximum evidence of a linear model on frozen features (LogME, You et al. 2021): how well they suit the labels, without training. Raises ValueError for shapes that don't fit or values that aren't finite."
-    f, y = np.asarray(features, dtype=np.float64), np.asarray(labels)
-    if f.ndim != 2 or len(f) != len(y) or not len(f): raise ValueError(f"features must be N×D with one label a row, not {f.shape} with {y.shape}")
+    f, y = [np.asarray(v.detach().cpu() if isinstance(v, torch.Tensor) else v) for v in (features, labels)]
+    if y.dtype.kind not in "iubf": raise ValueError(f"labels must be numbers, not {y.dtype}: number the classes")
+    f = f.astype(np.float64)
+    if f.ndim != 2 or not f.size or y.ndim not in (1, 2) or len(f) != len(y): raise ValueError(f"features must be N×D with one label a row, not {f.shape} with {y.shape}")
     if not np.isfinite(f).all() or not np.isfinite(y).all(): raise ValueError("features and labels must be finite: leave out the rows that aren't")
     if y.ndim == 1 and y.dtype.kind in "iub": y = (y[:, None] == np.unique(y)).astype(float)      # one column per class
     u, s, _ = np.linalg.svd(f, full_matrices=False)
@@ -411,25 +468,25 @@ def _max_evidence(z, s, yy, n):
 class Phase(NamedTuple):
     "One stretch of training with one cycle of the rate."
     epochs:int
-    lr:float              # largest rate, of the head
-    stages:int|None=0     # stages of the body that train, counted from its end: 0 the head alone, None all
-    decay:float=2.6       # each stage's largest rate is this many times smaller than that of the stage above it (ULMFiT's 2.6)
-    sizes:tuple=()        # sides in pixels, in order, each for an equal share of the epochs; (): as the images come
-    mirror:bool=False     # show a random half of the images mirrored?
+    lr:float            # largest rate, of the head
+    stages:int|None=0   # stages of the body that train, counted from its end: 0 the head alone, None all
+    decay:float=2.6     # each stage's largest rate is this many times smaller than that of the stage above it (ULMFiT's 2.6)
+    sizes:tuple=()      # sides in pixels, in order, each for an equal share of the epochs; (): as the images come
+    mirror:bool=False   # show a random half of the images mirrored?
 
-def linear_probe(epochs=40, lr=3e-2) -> list[Phase]:
+def linear_probe(epochs=40, lr=1e-3) -> list[Phase]:
     "Only the head; the body is a fixed function of the image."
     return [Phase(epochs, lr)]
 
-def fine_tuning(epochs=8, lr=1e-3, decay=2.6, mirror=False) -> list[Phase]:
+def fine_tuning(epochs=7, lr=1e-3, decay=2.6, mirror=False) -> list[Phase]:
     "All stages from the first step on."
     return [Phase(epochs, lr, None, decay, mirror=mirror)]
 
-def lp_ft(epochs=8, lr=1e-3, decay=2.6, mirror=False, probe_epochs=40, probe_lr=3e-2) -> list[Phase]:
+def lp_ft(epochs=7, lr=1e-3, decay=2.6, mirror=False, probe_epochs=40, probe_lr=1e-3) -> list[Phase]:
     "Linear probe, then fine-tuning (Kumar et al. 2022): the body moves only once the head makes sense."
     return linear_probe(probe_epochs, probe_lr) + fine_tuning(epochs, lr, decay, mirror)
 
-def gradual(epochs=8, lr=1e-3, decay=2.6, mirror=False, n_stages=3) -> list[Phase]:
+def gradual(epochs=7, lr=1e-3, decay=2.6, mirror=False, n_stages=3) -> list[Phase]:
     "Gradual unfreezing (ULMFiT, Howard & Ruder 2018): one more stage each epoch, from the head down, then all of them."
     steps = [Phase(1, lr, stages, decay, mirror=mirror) for stages in range(min(n_stages, epochs - 1))]
     return steps + [Phase(epochs - len(steps), lr, None, decay, mirror=mirror)]
@@ -463,6 +520,8 @@ def head(
     nn.init.zeros_(linear.weight); nn.init.zeros_(linear.bias)
     return nn.Sequential(OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), standardise=_Standardise(n_features), linear=linear))
 
+def _batch_norms(module): return [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
 # %% ../nbs/10_transfer.ipynb #0b96bf66
 class Transfer:
     "A published body with a new head, trained by a recipe."
@@ -475,19 +534,20 @@ class Transfer:
         weight_decay:float=0.01, # AdamW's
         seed:int=0,              # of the order of the images and their mirroring
         device=None,             # None: `default_device()`
-        cache_bytes:int=2**30,   # what a frozen stage says is kept up to this size; 0: compute it anew in each epoch
+        cache_bytes:int=2**30,   # what frozen stages say is kept up to this size; 0: compute it anew in each epoch
     ):
         if batch_norm not in ("frozen", "train"): raise ValueError(f"batch_norm is 'frozen' or 'train', not {batch_norm!r}")
-        if isinstance(recipe, str) and recipe not in RECIPES: raise ValueError(f"no recipe is called {recipe!r}: take one of {', '.join(RECIPES)}, or a list of Phases")
-        if n_out < 2: raise ValueError(f"n_out is the number of classes, at least 2, not {n_out}")
+        if not isinstance(n_out, numbers.Integral) or n_out < 2: raise ValueError(f"n_out is the number of classes, at least 2, not {n_out!r}")
+        if not isinstance(n_stages, numbers.Integral) or n_stages < 1: raise ValueError(f"n_stages is a whole number, at least 1, not {n_stages!r}")
         net = pretrained(net) if isinstance(net, str) else net
-        self.device, self.preprocessing, self.n_out = default_device(device), net.preprocessing, n_out
-        blocks = list(copy.deepcopy(net.body))
-        self.stages = nn.ModuleList(nn.Sequential(*[blocks[i] for i in rows]) for rows in np.array_split(np.arange(len(blocks)), min(n_stages, len(blocks)))).to(self.device)
+        if not isinstance(net, Published): raise ValueError(f"net is a published network or its name, not {type(net).__name__}: use pretrained(name)")
+        self.recipe, self.batch_norm, self.weight_decay, self.seed, self.cache_bytes = _recipe(recipe), batch_norm, weight_decay, seed, cache_bytes
+        self.device, self.preprocessing, self.n_out = default_device(device), net.preprocessing, int(n_out)
+        blocks = list(copy.deepcopy(net.body).requires_grad_(True))
+        parts = np.array_split(np.arange(len(blocks)), min(n_stages, len(blocks)))
+        self.stages = nn.ModuleList(nn.Sequential(*[blocks[i] for i in part]) for part in parts).to(self.device)
         self.head = head(net.n_features, n_out).to(self.device)
-        self.recipe = RECIPES[recipe]() if isinstance(recipe, str) else list(recipe)
-        self.batch_norm, self.weight_decay, self.seed, self.cache_bytes = batch_norm, weight_decay, seed, cache_bytes
-        self.history, self.passes, self._kept = [], 0, None
+        self.history, self.passes, self._standardised = [], 0, False
 
     @property
     def model(self) -> nn.Sequential:
@@ -501,82 +561,97 @@ class Transfer:
         progress:bool=False, # show a bar over epochs?
     ):                   # self
         "Train by the recipe. `history` has one dict an epoch; `passes` counts images that went through the body. Raises ValueError for labels or images that don't fit."
+        if not isinstance(bs, numbers.Integral) or bs < 1: raise ValueError(f"bs is the number of images in a batch, at least 1, not {bs!r}")
         x, y = self._checked(*train)
-        valid = valid and self._checked(*valid, all_classes=False)
-        self.rng = np.random.default_rng(self.seed)
-        torch.manual_seed(self.seed)
-        for phase in self._bar([p for p in self.recipe if p.epochs], progress): self._train(phase, x, y, valid, bs)
-        self._kept = None
+        valid = None if valid is None else self._checked(*valid, all_classes=False)
+        bar, self.rng, self._kept = self._bar(progress), np.random.default_rng(self.seed), None
+        try:
+            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+                torch.manual_seed(self.seed)
+                for phase in self.recipe: self._train(phase, x, y, valid, bs, bar)
+        finally:
+            self._kept = None
+            self._eval()
+            self.stages.requires_grad_(True)
         return self
 
-    def _bar(self, phases, progress):
-        if not progress: return phases
+    def _bar(self, progress):
+        "Something to call `next` on after each epoch."
+        epochs = range(sum(p.epochs for p in self.recipe) + 1)
+        if not progress: return iter(epochs)
         from fastprogress import progress_bar
-        return progress_bar(phases, leave=False)
+        bar = iter(progress_bar(epochs, leave=False))
+        next(bar)
+        return bar
 
     def _checked(self, x, y, all_classes=True):
         "Images and labels as tensors."
-        x, y = torch.as_tensor(x, dtype=torch.float32), torch.as_tensor(y)
-        self.preprocessing(x[:0] if x.ndim == 4 else x)                     # its number of channels
-        if len(x) != len(y) or y.ndim != 1 or not len(y): raise ValueError(f"one class number for each image: got {tuple(x.shape)} images and {tuple(y.shape)} labels")
-        if y.is_floating_point() or y.min() < 0 or y.max() >= self.n_out: raise ValueError(f"labels must be whole numbers from 0 to {self.n_out - 1}: these go from {y.min()} to {y.max()}")
-        missing = sorted(set(range(self.n_out)) - set(y.tolist()))
-        if all_classes and missing: raise ValueError(f"class {', '.join(map(str, missing))} has no examples among the {len(y)} labels: add some, or lower n_out")
-        return x, y.long()
+        x, labels = torch.as_tensor(x, dtype=torch.float32), np.asarray(y.cpu() if isinstance(y, torch.Tensor) else y)
+        self.preprocessing.check(x)
+        if labels.ndim != 1 or len(x) != len(labels) or not len(labels): raise ValueError(f"one class number for each image: got {tuple(x.shape)} images and {tuple(labels.shape)} labels")
+        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= self.n_out: raise ValueError(f"labels must be whole numbers from 0 to {self.n_out - 1}, not {labels.dtype} such as {labels[0]!r} … {labels[-1]!r}")
+        missing = sorted(set(range(self.n_out)) - set(labels.tolist()))
+        if all_classes and missing: raise ValueError(f"class {', '.join(map(str, missing))} has no examples among the {len(labels)} labels: add some, or lower n_out")
+        return x, torch.as_tensor(labels.astype(np.int64))
 
     def _prepared(self, x, size=None, mirror=False):
         "A batch as the body takes it; a random half of it mirrored."
         if mirror: x = torch.where(torch.as_tensor(self.rng.random(len(x)) < 0.5)[:, None, None, None], x.flip(3), x)
-        return self.preprocessing(resized(x, size or x.shape[-1])).to(self.device)
+        return self.preprocessing(resized(x, size)).to(self.device)
 
     def _modes(self, n_frozen):
         "Training mode for what trains; frozen stages sit in eval mode, but for batch norms that were asked to follow."
         for i, stage in enumerate(self.stages):
             stage.train(i >= n_frozen).requires_grad_(i >= n_frozen)
-            for m in stage.modules():
-                if isinstance(m, nn.modules.batchnorm._BatchNorm): m.train(self.batch_norm == "train")
+            for m in _batch_norms(stage): m.train(self.batch_norm == "train")
         self.head.train()
 
-    def _train(self, phase, x, y, valid, bs):
+    def _eval(self): self.stages.eval(); self.head.eval()
+
+    def _train(self, phase, x, y, valid, bs, bar):
         n_frozen = 0 if phase.stages is None else max(len(self.stages) - phase.stages, 0)
         frozen, active = self.stages[:n_frozen], self.stages[n_frozen:]
-        opt, schedule, n_batches = self._optimiser(phase, active, -(-len(x)//bs))
-        if not self.passes: self._standardise(x, phase)
-        sizes, seen = phase.sizes or (x.shape[-1],), None
+        n_batches, sizes, seen, began = -(-len(x)//bs), phase.sizes or (None,), (), time.perf_counter()
+        self._standardise(x, sizes[-1])
+        opt, schedule = self._optimiser(phase, active, phase.epochs*n_batches)
         for epoch in range(phase.epochs):
-            began, size, total = time.perf_counter(), sizes[epoch*len(sizes)//phase.epochs], 0.0
+            size, total = sizes[epoch*len(sizes)//phase.epochs], 0.0
             self._modes(n_frozen)
-            if seen != size: kept, seen = self._frozen_output(frozen, x, phase, size), size
+            if seen != (size,): kept, seen = self._frozen_output(frozen, x, phase, size), (size,)
             for rows in np.array_split(self.rng.permutation(len(x)), n_batches):
                 out = kept[rows].to(self.device) if kept is not None else self._through(frozen, self._prepared(x[rows], size, phase.mirror))
                 if kept is None or len(active): self.passes += len(rows)
-                for stage in active: out = stage(out)
+                for stage in active: out = _called(stage, out)
                 loss = F.cross_entropy(self.head(out), y[rows].to(self.device))
-                if not torch.isfinite(loss): raise ValueError(f"the loss became {loss.item()} in epoch {epoch + 1} of a phase with lr={phase.lr}: lower the rate, or look for broken images")
+                if not torch.isfinite(loss): raise ValueError(f"the loss became {loss.item()} in epoch {epoch + 1} of a phase with lr={phase.lr}: lower the rate")
                 opt.zero_grad(); loss.backward(); opt.step(); schedule.step()
                 total += loss.item()*len(rows)
+            if len(active) or self._follows(frozen): self._kept = None
             seconds = time.perf_counter() - began
             scored = {} if valid is None else dict(valid_accuracy=self.accuracy(*valid))
-            self.history.append(dict(stages=len(active), size=size, loss=total/len(x), passes=self.passes, seconds=seconds, **scored))
+            self.history.append(dict(stages=len(active), size=size or x.shape[-1], loss=total/len(x), passes=self.passes, seconds=seconds, **scored))
+            began = time.perf_counter()
+            next(bar, None)
 
-    def _optimiser(self, phase, active, n_batches):
+    def _optimiser(self, phase, active, n_steps):
         "AdamW with a group for each stage that trains and one for the head, and one cycle for each."
         groups = [list(part.parameters()) for part in [*active, self.head]]
         rates = [phase.lr/phase.decay**depth for depth in reversed(range(len(groups)))]
-        used = [(g, r) for g, r in zip(groups, rates) if g]
-        opt = torch.optim.AdamW([dict(params=g) for g, _ in used], lr=phase.lr, weight_decay=self.weight_decay)
-        return opt, OneCycle(opt, [r for _, r in used], phase.epochs*n_batches), n_batches
+        groups, rates = zip(*[(g, r) for g, r in zip(groups, rates) if g])          # a stage of pooling alone has no parameters
+        opt = torch.optim.AdamW([dict(params=g) for g in groups], lr=phase.lr, weight_decay=self.weight_decay)
+        return opt, OneCycle(opt, list(rates), n_steps)
 
     def _through(self, stages, x):
         "Stages that don't train, without gradients."
         with torch.no_grad():
-            for stage in stages: x = stage(x)
+            for stage in stages: x = _called(stage, x)
         return x
+
+    def _follows(self, frozen): return self.batch_norm == "train" and bool(_batch_norms(frozen))
 
     def _frozen_output(self, frozen, x, phase, size):
         "What the frozen stages say of each image, computed once; None where that would change with the epoch, or is too large."
-        moving = self.batch_norm == "train" and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in frozen.modules())
-        if phase.mirror or moving or not len(frozen) or not self.cache_bytes: return None
+        if phase.mirror or self._follows(frozen) or not len(frozen) or not self.cache_bytes: return None
         if len(frozen) == len(self.stages): return self._pooled(x, size)
         kept = []
         for batch in x.split(64):
@@ -585,18 +660,18 @@ class Transfer:
         return torch.cat(kept)
 
     def _pooled(self, x, size):
-        "The whole body's features N×D×1×1, from one pass; kept for the probe that follows."
+        "The whole body's features N×D×1×1, from one pass; kept until the body moves."
         if self._kept is None or self._kept[0] != size:
             self._kept = size, torch.cat([self.head.pool(self._through(self.stages, self._prepared(b, size))).cpu() for b in x.split(64)])
             self.passes += len(x)
         return self._kept[1]
 
-    def _standardise(self, x, phase):
+    def _standardise(self, x, size):
         "Set the head's mean and deviation from the training images, once, with the weights as published."
+        if self._standardised: return
         self._eval()
-        self.head.standardise.set(self._pooled(x, phase.sizes[-1] if phase.sizes else x.shape[-1]).flatten(1).to(self.device))
-
-    def _eval(self): self.stages.eval(); self.head.eval()
+        self.head.standardise.set(self._pooled(x, size).flatten(1).to(self.device))
+        self._standardised = True
 
     @torch.no_grad()
     def predict(self,
@@ -607,11 +682,26 @@ class Transfer:
     ) -> torch.Tensor:  # N×n_out probabilities
         "Probabilities of the classes."
         size = size or next((p.sizes[-1] for p in reversed(self.recipe) if p.sizes), None)
+        x = torch.as_tensor(x, dtype=torch.float32)
+        self.preprocessing.check(x)
         self._eval()
         def probabilities(batch): return self.head(self._through(self.stages, self._prepared(batch, size))).softmax(1).cpu()
-        x = torch.as_tensor(x, dtype=torch.float32)
-        return torch.cat([(probabilities(b) + probabilities(b.flip(3)))/2 if tta else probabilities(b) for b in x.split(bs)])
+        found = [(probabilities(b) + probabilities(b.flip(3)))/2 if tta else probabilities(b) for b in x.split(bs)]
+        return torch.cat(found)
 
     def accuracy(self, x, y, tta:bool=False, size=None) -> float:
         "Share of images whose most probable class is the right one."
+        if len(x) != len(y) or not len(y): raise ValueError(f"one label for each image: got {len(x)} images and {len(y)} labels")
         return (self.predict(x, tta, size).argmax(1) == torch.as_tensor(y)).double().mean().item()
+
+def _recipe(recipe):
+    "The phases that `recipe` stands for, checked."
+    if isinstance(recipe, str) and recipe in RECIPES: return RECIPES[recipe]()
+    if not isinstance(recipe, (list, tuple)) or isinstance(recipe, Phase) or not recipe or not all(isinstance(p, Phase) for p in recipe):
+        raise ValueError(f"recipe is one of {', '.join(RECIPES)}, or a list of Phases such as lp_ft(epochs=5) gives, not {recipe!r}")
+    for p in recipe:
+        whole = [p.epochs, *p.sizes] + ([] if p.stages is None else [p.stages + 1])
+        if not all(isinstance(n, numbers.Integral) and n >= 1 for n in whole): raise ValueError(f"epochs and sizes must be whole numbers of at least 1, stages of at least 0 or None: not {p}")
+        if not p.lr > 0 or not p.decay > 0: raise ValueError(f"lr and decay must be above 0: not {p}")
+        if len(p.sizes) > p.epochs: raise ValueError(f"{len(p.sizes)} sizes need at least as many epochs, and not {p.epochs}: train longer, or leave sizes out")
+    return list(recipe)
