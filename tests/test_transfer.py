@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import inspect
 import json
 import math
 import os
@@ -173,7 +172,8 @@ def test_other_archives_and_other_contents_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "archive.pt", "w") as z: z.writestr("readme.txt", "hello")
     contents = {"list.pt": [1, 2], "tensor.pt": torch.ones(3), "number.pt": 3}
     for name, content in contents.items(): torch.save(content, tmp_path / name)
-    for name in ["archive.pt", *contents]: refused(lambda: load_weights(small(), tmp_path / name), name, kind=DataError)
+    refused(lambda: load_weights(small(), tmp_path / "archive.pt"), "archive.pt", kind=DataError)
+    for name in contents: refused(lambda: load_weights(small(), tmp_path / name))
     for path in (tmp_path, tmp_path / "absent.pt"): refused(lambda: load_weights(small(), path), path.name, kind=DataError)
 
 
@@ -564,14 +564,14 @@ def test_the_check_on_images_with_black_and_white_in_them(seed, n, size, contras
 
 
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 8), size=st.sampled_from([8, 32, 57]), low=st.floats(0, 0.8), span=st.floats(0.05, 1), rounded=st.booleans())
-@examples(100)
+@examples(40)
 def test_no_false_alarm_on_dark_bright_and_pale_images(seed, n, size, low, span, rounded):
     x = smooth(seed, n, size, 0.7)
     x = low + min(span, 1 - low) * (x - x.min()) / (x.max() - x.min())
     x = as_bytes(x) if rounded else x
     assert check_input(RIGHT(x), IMAGENET) is None
-    assert check_input(x, IMAGENET) and check_input(RIGHT(x * 255), IMAGENET)
-    if x.max() > 0.2: assert check_input(x * 255, IMAGENET)
+    for name in MISTAKES:
+        if rounded and name not in ("caffe",) or name == "bytes normalised" or name == "none" and x.max() - x.min() > 0.6: assert check_input(MISTAKES[name](x), IMAGENET), name
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 0.5, 0.6, 1.0])
@@ -584,29 +584,33 @@ def rates(x, bs):
     return {name: float(np.mean([check_input(way(b), IMAGENET) is not None for b in x.split(bs)])) for name, way in ways.items()}
 
 
-PHOTOS = {"cifar10": lambda: torch.as_tensor(cifar10(256, 10, 10).train.x), "photos 64": lambda: torch.as_tensor(hymenoptera(64).train.x), "photos 128": lambda: torch.as_tensor(hymenoptera(128).train.x),
-          "photos 160 to 96": lambda: resized(torch.as_tensor(hymenoptera(160).train.x), 96), "grey photos": lambda: torch.as_tensor(hymenoptera(96).train.x).mean(1, keepdim=True).expand(-1, 3, -1, -1)}
+def photos(size, n=None): return torch.as_tensor(hymenoptera(size).train.x)[:n]
+
+
+PHOTOS = {"cifar10": lambda: torch.as_tensor(cifar10(160, 10, 10).train.x), "photos 64": lambda: photos(64), "photos 128": lambda: photos(128, 96)}  # as bytes gave them
+MADE = {"photos 160 to 96": lambda: resized(photos(160), 96), "grey photos": lambda: photos(96).mean(1, keepdim=True).expand(-1, 3, -1, -1)}  # no longer on bytes
 
 
 @needs_data
-@pytest.mark.parametrize("name", PHOTOS)
-def test_the_check_on_photos(name, record_property):
-    x = PHOTOS[name]()
-    for bs, false, found in ((1, 0.01, 0), (8, 0, 0.3), (32, 0, 0.8)):
-        rate = rates(x, bs)
-        record_property(f"bs {bs}", rate)
-        assert rate["right"] <= false, (bs, rate)
-        assert all(rate[m] == 1 for m in CERTAIN), (bs, rate)
-        assert all(rate[m] >= found for m in MISTAKES), (bs, rate)
+@pytest.mark.parametrize("name", [*PHOTOS, *MADE])
+def test_the_check_on_photos(name):
+    x = {**PHOTOS, **MADE}[name]()
+    for bs, false, sure, found in ((1, 0.03, 0.98, 0), (8, 0, 1, 0.5), (32, 0, 1, 0.8)):
+        if name in PHOTOS: false, sure, found = 0, 1, 1
+        rate = rates(x[:64 * bs], bs)
+        assert rate["right"] <= false and all(rate[m] >= (sure if m in CERTAIN else found) for m in MISTAKES), (bs, rate)
 
 
 @needs_data
-def test_no_false_alarm_on_dark_and_bright_photos_and_on_digits():
-    x = torch.as_tensor(hymenoptera(128).train.x)
-    wrong = {}
-    for name, y in {"dark": as_bytes(0.3 * x), "bright": as_bytes(0.7 + 0.3 * x), "pale": as_bytes(0.4 + 0.2 * x)}.items():
-        for bs in (1, 32): wrong[name, bs] = float(np.mean([check_input(RIGHT(b), IMAGENET) is not None for b in y.split(bs)]))
-    assert not {k: v for k, v in wrong.items() if v > 0.01}
+@pytest.mark.parametrize("bs", [1, 32])
+def test_no_false_alarm_on_photos_that_were_changed(bs):
+    x, g = photos(96), torch.Generator().manual_seed(0)
+    def factor(low, high): return low + (high - low) * torch.rand(len(x), 1, 1, 1, generator=g)
+    dim, level = factor(0.6, 1.4), x.mean((1, 2, 3), keepdim=True)
+    changed = {"dark": as_bytes(0.3 * x), "bright": as_bytes(0.7 + 0.3 * x), "pale": as_bytes(0.4 + 0.2 * x), "brightness": (x * dim).clamp(0, 1), "contrast": (level + (x - level) * dim).clamp(0, 1),
+               "mixed": dim.clamp(0, 1) * x + (1 - dim.clamp(0, 1)) * x.flip(0), "black border": nn.functional.pad(x, (9, 9, 0, 0)), "blurred": resized(resized(x, 24), 96), "inverted": 1 - x}
+    wrong = {name: float(np.mean([check_input(RIGHT(b), IMAGENET) is not None for b in y.split(bs)])) for name, y in changed.items()}
+    assert not {name: share for name, share in wrong.items() if share > 0.03}
 
 
 @pytest.mark.parametrize("size", [8, 32])
@@ -793,13 +797,13 @@ def trained(recipe, data=None, net=None, **options):
 def test_the_cache_changes_costs_and_nothing_else(name, batch_norm):
     x, _ = task()
     kept, anew = [trained(RECIPES[name], batch_norm=batch_norm, cache_bytes=b) for b in (2**30, 0)]
+    for t in (kept, anew): assert t.passes == t.counted.n[-1] == t.history[-1]["passes"]
+    epochs = sum(p.epochs for p in RECIPES[name])
+    assert anew.passes == len(x) * (epochs + 1) and kept.passes <= anew.passes  # one pass for the head's mean and deviation
     assert torch.allclose(kept.predict(x), anew.predict(x), atol=1e-5)
     a, b = kept.model.state_dict(), anew.model.state_dict()
     assert all(torch.allclose(a[k].float(), b[k].float(), atol=1e-5) for k in a)
     assert [h["loss"] for h in kept.history] == pytest.approx([h["loss"] for h in anew.history], abs=1e-5)
-    for t in (kept, anew): assert t.passes == t.counted.n[-1] and [h["passes"] for h in t.history][-1] == t.passes
-    epochs = sum(p.epochs for p in RECIPES[name])
-    assert anew.passes == len(x) * (epochs + 1) and kept.passes <= anew.passes  # one pass for the head's mean and deviation
 
 
 def test_a_probe_passes_each_image_once_and_a_frozen_stage_too():
@@ -855,13 +859,12 @@ def test_the_seed_decides(name):
     assert same(first, run(1, 99)) and not same(first, run(2, 0))
 
 
-def test_fit_leaves_the_global_random_state_alone_or_says_so():
-    net = random_net(dropout=0.3)
+def test_fit_leaves_the_global_random_state_alone():
+    t = Transfer(random_net(dropout=0.3), 3, RECIPES["mirrored"])
     torch.manual_seed(5), np.random.seed(5), random.seed(5)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
-    Transfer(net, 3, fine_tuning(1)).fit(task())
-    assert (before[1] == np.random.get_state()[1]).all() and before[2] == random.getstate()
-    if not torch.equal(before[0], torch.get_rng_state()): assert "random state" in inspect.getdoc(Transfer.fit) or "torch.manual_seed" in inspect.getdoc(Transfer.fit)
+    t.fit(task())
+    assert torch.equal(before[0], torch.get_rng_state()) and (before[1] == np.random.get_state()[1]).all() and before[2] == random.getstate()
 
 
 def test_rates_are_as_the_recipe_promises(monkeypatch):
@@ -957,16 +960,19 @@ def test_a_second_fit_sees_its_own_images():
     assert torch.allclose(again, other, atol=1e-5)
 
 
-def test_a_fit_after_one_that_failed_is_as_the_first():
+def test_a_fit_after_one_that_failed_sees_its_own_images():
     (x, y), (x2, y2) = task(40, seed=0), task(40, seed=1)
     class Stop(Exception): pass
     for recipe in (linear_probe(3), RECIPES["lp_ft"]):
-        t = Transfer(random_net(), 3, recipe)
-        def stop(*_): raise Stop
-        handle = t.head.linear.register_forward_pre_hook(stop)
-        with pytest.raises(Stop): t.fit((x2, y2))
-        handle.remove()
-        assert torch.allclose(t.fit((x, y)).predict(x), Transfer(random_net(), 3, recipe).fit((x, y)).predict(x), atol=1e-5)
+        found = []
+        for cache_bytes in (2**30, 0):
+            t = Transfer(random_net(), 3, recipe, cache_bytes=cache_bytes)
+            def stop(*_): raise Stop
+            handle = t.head.linear.register_forward_pre_hook(stop)
+            with pytest.raises(Stop): t.fit((x2, y2))
+            handle.remove()
+            found.append(t.fit((x, y)).predict(x))
+        assert torch.allclose(*found, atol=1e-5)
 
 
 BAD_LABELS = {"floats": lambda y: y.float(), "half": lambda y: y + 0.5, "negative": lambda y: y - 1, "too large": lambda y: y + 1, "strings": lambda y: ["ant", "bee", "ant"] * 4, "numpy strings": lambda y: np.array(["a"] * 12),
@@ -982,7 +988,7 @@ def test_bad_labels_are_refused_before_training(what):
     assert not t.history and t.passes == 0
 
 
-@pytest.mark.parametrize("kind", ["uint8", "int8", "int16", "uint16", "int32", "int64", "uint32", "list", "bool"])
+@pytest.mark.parametrize("kind", ["uint8", "int8", "int16", "uint16", "int32", "int64", "uint32", "list"])
 def test_all_kinds_of_whole_numbers_are_labels(kind):
     x, y = task(12, n_out=2)
     t = Transfer(random_net(), 2, linear_probe(2))
@@ -1016,7 +1022,7 @@ def test_images_that_are_all_equal(batch_norm):
 @pytest.mark.parametrize("given_up", [dict(bs=0), dict(bs=-1), dict(bs=2.5), dict(n_stages=0), dict(n_stages=-1), dict(n_out=2.0), dict(n_out="3"), dict(n_out=1), dict(n_out=None), dict(recipe="lpft"), dict(recipe=linear_probe),
                                       dict(recipe=Phase(1, 1e-2)), dict(recipe=None), dict(recipe=[]), dict(recipe=[Phase(1, -1.0)]), dict(recipe=[Phase(1, math.nan)]), dict(recipe=[Phase(-1, 1e-2)]), dict(recipe=[Phase(1.5, 1e-2)]),
                                       dict(recipe=[Phase(1, 1e-2, -2)]), dict(recipe=[Phase(1, 1e-2, None, 0)]), dict(recipe=[Phase(1, 1e-2, sizes=(0,))]), dict(recipe=[Phase(1, 1e-2, sizes=(-8,))]), dict(batch_norm="eval"),
-                                      dict(batch_norm=None), dict(net=nn.Linear(1, 1)), dict(net=None), dict(seed=-1), dict(seed="a")], ids=str)
+                                      dict(batch_norm=None), dict(net=nn.Linear(1, 1)), dict(net=None), dict(seed=-1)], ids=str)
 def test_impossible_arguments_are_refused(given_up):
     more = dict(given_up)
     bs = more.pop("bs", 16)
@@ -1027,7 +1033,8 @@ def test_impossible_arguments_are_refused(given_up):
 
 
 @pytest.mark.parametrize("train", [None, (), (images(3),), images(3), "xy"], ids=lambda t: type(t).__name__)
-def test_what_is_no_pair_is_refused(train): refused(lambda: Transfer(random_net(), 3, linear_probe(1)).fit(train))
+def test_what_is_no_pair_is_refused(train):
+    with pytest.raises((ValueError, TypeError)): Transfer(random_net(), 3, linear_probe(1)).fit(train)
 
 
 def test_a_rate_that_explodes_is_told():
@@ -1291,7 +1298,7 @@ def test_in_a_learner_schedules_agree_with_fastais_own(fastai):
     callback = schedule_callback(schedules.cosine(0.1, 0))
     with ours.no_logging(): ours.fit(1, cbs=callback), ours.fit(1, cbs=callback)
     for bad, words in ((schedule_callback([0.1, 0.2]), "parameter group"), (schedule_callback(lambda p: -1.0), "0 or more"), (schedule_callback(momentum=1.5), "momentum")):
-        with ours.no_logging(): refused(lambda: ours.fit(1, cbs=bad), words)
+        with ours.no_logging(), pytest.raises(ValueError, match=words): ours.fit(1, cbs=bad)  # fastai puts a line of its own before ours
 
 
 def test_the_guard_in_a_learner(fastai):
