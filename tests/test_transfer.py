@@ -411,6 +411,20 @@ def test_networks_of_timm(name):
     assert p.resize == (resize.size if isinstance(resize.size, int) else resize.size[0])
 
 
+@full
+def test_every_network_of_timm_that_is_listed_is_cut_rightly():
+    timm = pytest.importorskip("timm")
+    x, wrong, names = torch.randn(2, 3, 96, 96), {}, published("timm/*")
+    assert {"timm/nasnetalarge", "timm/pnasnet5large", "timm/mnasnet_100"} <= set(names)
+    for name in names:
+        with torch.device("meta"): size = sum(p.numel() for p in timm.create_model(name[5:]).parameters())
+        if size > 20e6: continue
+        net = pretrained(name, weights=False)
+        with torch.inference_mode(): maps, out = net.body(x), net.model(x)
+        if maps.shape[1] != net.n_features or net.n_params != size or not torch.allclose(out, net.model.forward_head(maps), atol=1e-4): wrong[name] = tuple(maps.shape)
+    assert not wrong
+
+
 @pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "vit_tiny_patch16_224"])
 def test_networks_without_a_feature_map_are_refused_or_averaged_rightly(name):
     pytest.importorskip("timm")
@@ -949,6 +963,21 @@ def test_after_training_the_network_is_ready_to_be_used():
         with torch.no_grad(): out = t.model(t.preprocessing(x)).softmax(1)
         assert torch.allclose(out, t.predict(x), atol=1e-6), f"{name}: t.model(x) isn't what t.predict(x) says: training mode?"
         assert same(before, t.model.state_dict()) and t.history[-1]["seconds"] > 0
+
+
+def test_the_model_is_one_module():
+    t = trained(RECIPES["gradual"])
+    assert t.model is t.model and not t.model.training
+    guard(t.model, t.preprocessing)
+    assert len(told(lambda: t.model(smooth(0, 8, 16, 2.0)))) == 1
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "train"])
+def test_the_cache_with_layers_that_work_in_place(batch_norm):
+    net = pretrained("squeezenet1_0", weights=False)
+    data = images(9, 40), torch.arange(9) % 3
+    kept, anew = [Transfer(net, 3, gradual(4), batch_norm=batch_norm, cache_bytes=b).fit(data, bs=4).predict(data[0]) for b in (2**30, 0)]
+    assert torch.allclose(kept, anew, atol=1e-5)
 
 
 def test_copies_and_pickles_predict_the_same():
