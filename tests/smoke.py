@@ -8,9 +8,11 @@ from course_lib.automl import AutoMLClassifier
 from course_lib.data import digits, tabular
 from course_lib.halving import Hyperband
 from course_lib.lr_finder import LRFind, lr_find
+from course_lib.one_cycle import OneCycle
 from course_lib.search import RandomSearch, minimize
 from course_lib.spaces import Choice, Float, Space
 from course_lib.surrogates import TPE, ForestSearch, GPSearch
+from course_lib.transfer import Transfer, features, logme, pretrained
 
 split = digits()
 assert split.train.x.shape[1:] == (1, 8, 8) and split.n_out == 10, split
@@ -35,6 +37,17 @@ optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 found = lr_find(model, nn.functional.cross_entropy, DataLoader(TensorDataset(*train), batch_size=64, shuffle=True), optimiser)
 assert isinstance(found, LRFind) and len(found.lrs) == len(found.losses) and found.suggestions, found
 assert all(torch.equal(a, b) for a, b in zip(before, model.parameters())), "the finder changed the model"
+
+schedule = OneCycle(optimiser, found.suggestion, n_steps=10)
+for _ in range(10): optimiser.step(); schedule.step()
+assert optimiser.param_groups[0]["lr"] < 1e-5, optimiser
+
+eight = pretrained("resnet20_cifar8")  # its weights come with the package
+photos, labels = torch.rand(24, 3, 32, 32), torch.arange(24) % 2
+photos[labels == 1, 0] *= 0.2
+tuned = Transfer(eight, 2, "linear_probe").fit((photos, labels))
+assert tuned.accuracy(photos, labels) > 0.9 and tuned.passes == 24, tuned.history[-1]
+assert logme(features(eight, photos), labels) > logme(features(eight, photos), labels.flip(0)[torch.randperm(24)])
 
 from fastai.learner import Learner  # course_lib.lr_finder has given it lr_range_test
 
