@@ -263,6 +263,12 @@ def test_neither_network_nor_file(homes, no_network, name):
     assert pretrained(name, weights=False).weights == "random"
 
 
+def test_the_courses_own_weights_need_neither(homes, no_network):
+    net = pretrained("resnet20_cifar8")
+    assert net.model.linear.out_features == 8 and "random" not in net.weights and net.preprocessing.size == 32 and not no_network
+    assert all(torch.isfinite(v).all() for v in net.model.state_dict().values()) and features(net, images(2, 32)).std() > 0.1
+
+
 GOOD = bytes(range(250)) * 4
 
 
