@@ -115,6 +115,7 @@ def curve(
     n_steps,  # steps of the training
 ):            # NumPy array: the rate of each step
     "The rates that a training of `n_steps` would use. Step t has the position t / n_steps."
+    schedule = _as_schedule(schedule)
     return np.array([schedule(t/n_steps) for t in range(n_steps)])
 
 # %% ../nbs/09_one_cycle.ipynb #98f56699
@@ -146,7 +147,9 @@ def _check_start(pct_start):
 # %% ../nbs/09_one_cycle.ipynb #92b4e45a
 def _is_fastai(opt): return hasattr(opt, "set_hyper")
 
-def _n_groups(opt): return len(opt.hypers if _is_fastai(opt) else opt.param_groups)
+def _n_groups(opt):
+    if not (_is_fastai(opt) or hasattr(opt, "param_groups")): raise ValueError(f"opt must be an optimiser, torch's or fastai's, and not {type(opt).__name__}.")
+    return len(opt.hypers if _is_fastai(opt) else opt.param_groups)
 
 def _set_lr(opt, values):
     "One rate for each parameter group."
@@ -172,7 +175,10 @@ def _check_momentum(opt):
 def _per_group(what, n_groups, name):
     "A list of schedules, one per parameter group, of one schedule or number, or of a list of them."
     several = isinstance(what, (list, tuple, np.ndarray))
-    schedules = [_as_schedule(w) for w in (what if several else [what]*n_groups)]
+    what = list(what) if several else [what]*n_groups
+    for w in what:
+        if not callable(w): _check(**{"lr" if name == "lr" else "momentum": w})
+    schedules = [_as_schedule(w) for w in what]
     if len(schedules) != n_groups: raise ValueError(f"{name} is a list of {len(schedules)} and the optimiser has {n_groups} parameter groups: give one for each, or a single one for all.")
     return schedules
 
@@ -181,6 +187,7 @@ def _values(schedules, position, name):
     values = [float(schedule(position)) for schedule in schedules]
     for value in values:
         if not (math.isfinite(value) and value >= 0): raise ValueError(f"the schedule of {name} gives {value} at position {position:.3g}: it must give finite numbers, 0 or more.")
+        if name != "lr" and value >= 1: raise ValueError(f"the schedule of the momentum gives {value} at position {position:.3g}: it must stay below 1.")
     return values
 
 # %% ../nbs/09_one_cycle.ipynb #dde935d6
@@ -195,40 +202,40 @@ class Scheduler:
         if not isinstance(n_steps, numbers.Integral) or n_steps < 1: raise ValueError(f"n_steps must be a whole number, 1 or more, and not {n_steps!r}: epochs times batches per epoch.")
         if lr is None and momentum is None: raise ValueError("there is nothing to schedule: give lr, momentum or both.")
         if momentum is not None: _check_momentum(opt)
-        self.opt, self.n_steps, self.done = opt, int(n_steps), 0
-        self.lr, self.momentum = lr, momentum
-        self._set()
+        self.opt, self.n_steps, self.lr, self.momentum = opt, int(n_steps), lr, momentum
+        self._go_to(0)
 
-    def _now(self):
-        "Name -> values, one per parameter group, for the step that comes next."
+    def _at(self, done):
+        "Name -> values, one per parameter group, for the step after `done` of them."
         scheduled = {name: what for name, what in dict(lr=self.lr, momentum=self.momentum).items() if what is not None}
-        return {name: _values(_per_group(what, _n_groups(self.opt), name), self.done/self.n_steps, name) for name, what in scheduled.items()}
+        return {name: _values(_per_group(what, _n_groups(self.opt), name), done/self.n_steps, name) for name, what in scheduled.items()}
 
-    def _set(self):
-        now = self._now()
+    def _go_to(self, done):
+        "Set the values first, so that a schedule that fails leaves all as it was."
+        now = self._at(done)
         if "lr" in now: _set_lr(self.opt, now["lr"])
         if "momentum" in now: _set_momentum(self.opt, now["momentum"])
+        self.done = done
 
     def step(self):
         "Call it after `opt.step()`."
         if self.done == self.n_steps: raise ValueError(f"the schedule was made for {self.n_steps} steps and they are over: make it with the number of steps that you take.")
-        self.done += 1
-        self._set()
+        self._go_to(self.done + 1)
 
     def state_dict(self) -> dict:
         "Where we are, as plain numbers: save it beside the model's and the optimiser's."
-        return dict(done=self.done, n_steps=self.n_steps, **self._now())
+        return dict(done=self.done, n_steps=self.n_steps, **self._at(self.done))
 
     def load_state_dict(self, state):
         "Go on from there. A `ValueError` says so if the state belongs to another schedule."
-        if not {"done", "n_steps"} <= set(state): raise ValueError("this isn't the state of a Scheduler: save what its state_dict() returns, beside the model's and the optimiser's.")
+        if not isinstance(state, dict) or not {"done", "n_steps"} <= set(state): raise ValueError("this isn't the state of a Scheduler: save what its state_dict() returns, beside the model's and the optimiser's.")
         if state["n_steps"] != self.n_steps: raise ValueError(f"the saved schedule was made for {state['n_steps']} steps and this one for {self.n_steps}: make it as before.")
-        self.done, before = state["done"], self.done
-        now, then = self._now(), {name: state[name] for name in ("lr", "momentum") if name in state}
-        if now.keys() != then.keys() or not all(len(now[k]) == len(then[k]) and np.allclose(now[k], then[k], rtol=1e-9, atol=0) for k in now):
-            self.done = before
-            raise ValueError(f"the saved schedule and this one differ at step {state['done']}: make it with the same arguments as before.")
-        self._set()
+        done, then = state["done"], {name: state[name] for name in ("lr", "momentum") if name in state}
+        if not isinstance(done, numbers.Integral) or not 0 <= done <= self.n_steps: raise ValueError(f"the saved schedule stands at step {done!r} of {self.n_steps}, which can't be: save what state_dict() returns.")
+        now = self._at(done)
+        if now.keys() != then.keys() or not all(np.shape(now[k]) == np.shape(then[k]) and np.allclose(now[k], then[k], rtol=1e-9, atol=0) for k in now):
+            raise ValueError(f"the saved schedule and this one differ at step {done}: make it with the same arguments as before.")
+        self._go_to(done)
 
 # %% ../nbs/09_one_cycle.ipynb #d9e213ab
 class OneCycle(Scheduler):
