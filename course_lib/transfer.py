@@ -302,7 +302,7 @@ def _from_torchvision(name, weights, progress):
     import torchvision.models as tv
     family = _family(name)
     if not family or name not in tv.list_models(module=tv): raise _unknown(name)
-    model, published_weights = tv.get_model(name, weights=None), tv.get_model_weights(name)["DEFAULT" if name != "squeezenet1_0" else "IMAGENET1K_V1"]
+    model, published_weights = tv.get_model(name, weights=None), tv.get_model_weights(name)["DEFAULT"]
     expected = published_weights.transforms()
     about, licence = "random", "none needed"
     if weights is True:
@@ -402,6 +402,8 @@ def _clipped(x, mean, std):
     if len(x) < 2 or (high <= low).any(): return None
     piles = torch.stack([(images == end[None, :, None]).float().mean(2) > 1e-4 for end in (low, high)])   # end×N×C: does this image reach it, and stay?
     if (piles.sum(1) < max(2, len(x)/8)).any(): return None
+    ends = _back(torch.stack([low, high], 1), mean, std)
+    if (ends[:, 0].abs() < 0.01).all() or ((ends[:, 1] - 1).abs() < 0.01).all(): return None             # dim or pale, but in its place
     got_std = 1/(high - low)
     got = -low*got_std, got_std
     same = np.allclose(got[0], mean, atol=0.02) and np.allclose(got[1]/got_std.new_tensor(std), 1, atol=0.04)
@@ -482,7 +484,7 @@ def lp_ft(epochs=7, lr=1e-3, decay=2.6, mirror=False, probe_epochs=5, probe_lr=1
     return linear_probe(probe_epochs, probe_lr) + fine_tuning(epochs, lr, decay, mirror)
 
 def gradual(epochs=7, lr=1e-3, decay=2.6, mirror=False, n_stages=3) -> list[Phase]:
-    "Gradual unfreezing (ULMFiT, Howard & Ruder 2018): one more stage each epoch, from the head down, then all of them."
+    "Gradual unfreezing (ULMFiT, Howard & Ruder 2018): one more stage each epoch, from the head down, then all of them. Each phase is a cycle, so an epoch needs several batches to do anything."
     steps = [Phase(1, lr, stages, decay, mirror=mirror) for stages in range(min(n_stages, epochs - 1))]
     return steps + [Phase(epochs - len(steps), lr, None, decay, mirror=mirror)]
 
