@@ -479,7 +479,7 @@ def fine_tuning(epochs=7, lr=1e-3, decay=2.6, mirror=False) -> list[Phase]:
     "All stages from the first step on."
     return [Phase(epochs, lr, None, decay, mirror=mirror)]
 
-def lp_ft(epochs=7, lr=1e-3, decay=2.6, mirror=False, probe_epochs=5, probe_lr=1e-3) -> list[Phase]:
+def lp_ft(epochs=7, lr=3e-4, decay=2.6, mirror=False, probe_epochs=40, probe_lr=1e-3) -> list[Phase]:
     "Linear probe, then fine-tuning (Kumar et al. 2022): the body moves only once the head makes sense."
     return linear_probe(probe_epochs, probe_lr) + fine_tuning(epochs, lr, decay, mirror)
 
