@@ -484,7 +484,7 @@ def lp_ft(epochs=7, lr=3e-4, decay=2.6, mirror=False, probe_epochs=40, probe_lr=
     return linear_probe(probe_epochs, probe_lr) + fine_tuning(epochs, lr, decay, mirror)
 
 def gradual(epochs=7, lr=1e-3, decay=2.6, mirror=False, n_stages=3) -> list[Phase]:
-    "Gradual unfreezing (ULMFiT, Howard & Ruder 2018): one more stage each epoch, from the head down, then all of them. Each phase is a cycle, so an epoch needs several batches to do anything."
+    "Gradual unfreezing (ULMFiT, Howard & Ruder 2018): one more stage each epoch, from the head down, then all of them. Each phase is a cycle of its own: one of a single batch hardly moves anything."
     steps = [Phase(1, lr, stages, decay, mirror=mirror) for stages in range(min(n_stages, epochs - 1))]
     return steps + [Phase(epochs - len(steps), lr, None, decay, mirror=mirror)]
 
