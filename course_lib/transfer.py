@@ -74,6 +74,10 @@ class Preprocessing:
         "Subtract the mean, divide by the standard deviation. Raises ValueError for another number of channels or a range that isn't [0, 1]."
         x = torch.as_tensor(x, dtype=torch.float32)
         self.check(x)
+        return self.normalise(x)
+
+    def normalise(self, x):
+        "The same for a tensor that has been checked."
         mean, std = [x.new_tensor(s).reshape(1, -1, 1, 1) for s in (self.mean, self.std)]
         return (x - mean)/std
 
@@ -254,9 +258,8 @@ def published(
     pattern:str="*", # shell pattern, such as "mnasnet*" or "timm/*nas*"
 ) -> list[str]:
     "Names that `pretrained` knows: torchvision's classifiers with a known cut, two ResNet-20 for CIFAR-10, and, where timm is installed, its models from the families above as timm/NAME."
-    from torchvision.models import list_models
-    import torchvision
-    names = [*_CIFAR_NETS] + [n for n in list_models(module=torchvision.models) if _family(n)]
+    import torchvision.models as tv
+    names = [*_CIFAR_NETS] + [n for n in tv.list_models(module=tv) if _family(n)]
     try: names += [f"timm/{n}" for n in _timm().list_models(pretrained=True) if any(fnmatch.fnmatch(n, p) for p in _TIMM_FOUND_BY)]
     except ImportError: pass
     return sorted(n for n in set(n.split(".")[0] for n in names) if fnmatch.fnmatch(n, pattern))
@@ -290,13 +293,6 @@ def _unknown(name):
     near = [k for k in known if name and k.startswith(name)][:3] or difflib.get_close_matches(name, known, 3) or difflib.get_close_matches(name.split("/")[-1], known, 3, 0.5)
     return ValueError(f"no published network is called {name!r}" + (f": did you mean {' or '.join(near)}?" if near else ": `published()` lists them"))
 
-def _load_published(model, file, url, progress):
-    "Load a published file into the model; what it is, and a licence if the file tells one."
-    path = find_weights(file, url, progress)
-    load_weights(model, path)
-    about, licence = _KNOWN_FILES.get(_digest(path).split(":")[1], (file, None))
-    return about, licence
-
 # %% ../nbs/10_transfer.ipynb #7b0a7dab
 def _from_torchvision(name, weights, progress):
     import torchvision.models as tv
@@ -306,10 +302,10 @@ def _from_torchvision(name, weights, progress):
     expected = published_weights.transforms()
     about, licence = "random", "none needed"
     if weights is True:
-        url = published_weights.url
-        about, licence = _load_published(model, url.split("/")[-1], url, progress)
-        if about.endswith(".pth"): about = f"{published_weights} ({about})"
-        licence = licence or "none stated for the weights (torchvision's code: BSD-3-Clause; ImageNet: for research)"
+        file = published_weights.url.split("/")[-1]
+        load_weights(model, path := find_weights(file, published_weights.url, progress))
+        stated = f"{published_weights} ({file})", "none stated for the weights (torchvision's code: BSD-3-Clause; ImageNet: for research)"
+        about, licence = _KNOWN_FILES.get(_digest(path).removeprefix("sha256:"), stated)
     preprocessing = Preprocessing(expected.crop_size[0], tuple(expected.mean), tuple(expected.std), expected.resize_size[0], expected.interpolation.value)
     return cut(model, family.last, preprocessing, name, about, licence, family.found_by)
 
@@ -347,9 +343,9 @@ def _timm_with_weights(timm, name, cfg, progress):
         path = find_weights(cfg.url.split("/")[-1], cfg.url, progress)
         return load_weights(timm.create_model(name, pretrained=False), path)
     file = f"{cfg.architecture}.{cfg.tag}.safetensors"                     # of a model that is kept at Hugging Face only
-    try: return load_weights(timm.create_model(name, pretrained=False), find_weights(file))
-    except DataError as e:
-        if "and there is no download" not in str(e): raise
+    try: path = find_weights(file)
+    except DataError: path = None
+    if path: return load_weights(timm.create_model(name, pretrained=False), path)
     try: return timm.create_model(name, pretrained=True)
     except Exception as e: raise DataError(f"timm can't download the weights of {name} ({type(e).__name__}): check the connection, or put its model.safetensors as {file} into COURSE_DATA") from e
 
@@ -378,7 +374,7 @@ def _suspects(mean, std):
     n = len(mean)
     known = {"values in [0, 1], not normalised": ([0]*n, [1]*n), "bytes from 0 to 255, not normalised": ([0]*n, [1/255]*n), "values normalised twice": twice,
              "values normalised with 0.5 and 0.5": ([0.5]*n, [0.5]*n), "the statistics of reversed channels (blue, green, red)": (mean[::-1], std[::-1])}
-    colours = {"ImageNet's statistics": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), "CIFAR-10's statistics": ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))}
+    colours = {"ImageNet's statistics": (Preprocessing.mean, Preprocessing.std), "CIFAR-10's statistics": ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))}
     return known | {f"values normalised with {name}": stats for name, stats in colours.items() if n == 3}
 
 def _same(a, b): return np.allclose(a[0], b[0], atol=0.005) and np.allclose(a[1], b[1], atol=0.005)
@@ -451,7 +447,7 @@ def features(
     device, x = default_device(device), torch.as_tensor(x, dtype=torch.float32)
     net.preprocessing.check(x)
     body = net.body.eval().to(device)
-    found = [_called(body, net.preprocessing(resized(b, size)).to(device)).mean((2, 3)).cpu() for b in x.split(bs)]
+    found = [_called(body, net.preprocessing.normalise(resized(b, size)).to(device)).mean((2, 3)).cpu() for b in x.split(bs)]
     return torch.cat(found).numpy()
 
 def _called(body, x):
@@ -576,7 +572,7 @@ def _checked(self:Transfer, x, y, all_classes=True):
 def _prepared(self:Transfer, x, size=None, mirror=False):
     "A batch as the body takes it; a random half of it mirrored."
     if mirror: x = torch.where(torch.as_tensor(self.rng.random(len(x)) < 0.5)[:, None, None, None], x.flip(3), x)
-    return self.preprocessing(resized(x, size)).to(self.device)
+    return self.preprocessing.normalise(resized(x, size)).to(self.device)
 
 # %% ../nbs/10_transfer.ipynb #07d853ae
 @patch
@@ -586,9 +582,6 @@ def _modes(self:Transfer, n_frozen):
         stage.train(i >= n_frozen).requires_grad_(i >= n_frozen)
         for m in _batch_norms(stage): m.train(self.batch_norm == "train")
     self.head.train()
-
-@patch
-def _eval(self:Transfer): self.model.eval()
 
 @patch
 def _follows(self:Transfer, frozen): return self.batch_norm == "train" and bool(_batch_norms(frozen))
@@ -634,7 +627,7 @@ def _pooled(self:Transfer, x, size):
 def _standardise(self:Transfer, x, size):
     "Set the head's mean and deviation from the training images, once, with the weights as published."
     if self._standardised: return
-    self._eval()
+    self.model.eval()
     self.head.standardise.set(self._pooled(x, size).flatten(1).to(self.device))
     self._standardised = True
 
@@ -684,7 +677,7 @@ def fit(self:Transfer,
             for phase in self.recipe: self._train(phase, x, y, valid, bs, bar)
     finally:
         self._kept = None
-        self._eval()
+        self.model.eval()
         self.stages.requires_grad_(True)
     return self
 
@@ -711,7 +704,7 @@ def predict(self:Transfer,
     size = size or next((p.sizes[-1] for p in reversed(self.recipe) if p.sizes), None)
     x = torch.as_tensor(x, dtype=torch.float32)
     self.preprocessing.check(x)
-    self._eval()
+    self.model.eval()
     def probabilities(batch): return self.head(self._through(self.stages, self._prepared(batch, size))).softmax(1).cpu()
     found = [(probabilities(b) + probabilities(b.flip(3)))/2 if tta else probabilities(b) for b in x.split(bs)]
     return torch.cat(found)
