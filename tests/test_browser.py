@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 import nbformat
@@ -72,7 +73,8 @@ class Lab:
             time.sleep(0.3)
 
     def kernel_is_idle(self):
-        kernels = self.api("kernels")
+        try: kernels = self.api("kernels")
+        except urllib.error.HTTPError: return False  # the server fails to list kernels while one of them ends: ask again
         return bool(kernels) and all(k["execution_state"] == "idle" and k["connections"] for k in kernels)
 
     def end_kernels(self):
