@@ -10,6 +10,10 @@ seeds 1 and 2 as well for 1,000 of them, drawn before anything was trained by Nu
 One thread per worker. digits201.csv holds how many of the 359 validation and 359 test images were named rightly, parameters, multiply-adds
 and seconds of processor time. It is packed into course_lib/assets/digits201.csv.gz, which ships (its digest stands in nbs/12_nas.ipynb).
 
+Stale norms (digits201_stale.csv): of the first 500 cells the validation accuracy of the short training again, with batch norm's running statistics as
+training leaves them (`fresh_norms=False`). The first run of this script was made in that way; it was broken off when two thirds of the
+cells had a signal near chance after three epochs and over 90% after ten, and all was trained again.
+
 Two skeletons (digits201_skeletons.csv): 40 other random classes (seed 202), seeds 0 and 1, ten epochs, once in `digits201_network` and once in NAS-Bench-201's
 own skeleton made small (`network201` with 8 channels and one cell a stage: a 3×3 stem and residual blocks with 3×3 convolutions between the stages).
 Reported: range of the test accuracy, its standard deviation between cells and between seeds, and Spearman's correlation between the seeds."""

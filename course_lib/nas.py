@@ -13,6 +13,7 @@ from importlib import resources
 
 import numpy as np, pandas as pd, torch
 from torch.nn import functional as F
+from torch.optim.swa_utils import update_bn
 
 from .cells import EDGES, OPS_201, Cell201, cell201_space, count_macs, count_params, digits201_network, network201
 from .data import DataError, Source, _check, default_device, digits, fetch
@@ -31,6 +32,7 @@ def train_digits201(
     lr:float=0.1,         # of SGD, falling to 0 along a cosine, a step at a time
     device=None,          # cuda, else mps, else cpu
     build=digits201_network, # from a cell to a network for N×1×8×8 images
+    fresh_norms:bool=True,# take batch norm's statistics anew from the training images before accuracies are measured?
 ) -> dict:                # network, valid and test accuracy, params, macs, seconds
     "Train a cell's network on digits: SGD, Nesterov momentum 0.9, weight decay 5e-4, batches of 64."
     device = device or default_device()
@@ -48,6 +50,7 @@ def train_digits201(
         opt.step()
         opt.zero_grad()
         schedule.step()
+    if fresh_norms: update_bn(x.split(64), network)
     seconds = time.perf_counter() - start
     return dict(network=network, valid=accuracy(network, *valid), test=accuracy(network, *test),
                 params=count_params(network), macs=count_macs(network, x.shape[1:]), seconds=seconds)
