@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np, torch
-from scipy import optimize
 from torch import nn
 from torch.nn import functional as F
 
@@ -46,7 +45,8 @@ class FactorizedReduction(nn.Module):
 
     def forward(self, x): # N×`n_in`×H×W to N×`n_out`×⌈H/2⌉×⌈W/2⌉
         x = F.relu(x)
-        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]    # one pixel up and left; zeros come in where the side is odd
+        padded = F.pad(x, (0, 1, 0, 1)) if x.shape[2] % 2 or x.shape[3] % 2 else x    # where a side is odd, zeros come in
+        shifted = padded[:, :, 1:, 1:]                                                # by one pixel up and left
         return self.bn(torch.cat([self.even(x), self.odd(shifted)], 1))
 
 class Zero(nn.Module):
@@ -445,6 +445,7 @@ def _op_style(op):
     sizes = op[len(family):].strip("_").replace("x", "×").replace("_", ", ")
     return f"{name} {sizes}".strip(), color, style
 
+# %% ../nbs/11_cells.ipynb #ff1422ba
 def _cell_graph(cell, part):
     "Names of the nodes, the output last, and edges (source, target, operation), the operation None where a genotype concatenates."
     if isinstance(cell, Cell201): return dict(enumerate("0123")), [(*map(int, edge.split("-")), op) for edge, op in zip(EDGES, cell.ops)]
@@ -458,6 +459,7 @@ def _text_size(text, size):
     from matplotlib.textpath import TextPath
     return TextPath((0, 0), text, size=size).get_extents().width/72
 
+# %% ../nbs/11_cells.ipynb #1b6ca5e7
 def _order_columns(columns, grid, sweeps=24):
     "Columns sorted so that few links between neighbours cross (Sugiyama et al. 1981): each item goes to the mean position of its neighbours on one side, forwards and backwards in turn."
     def place(): return {item: i - (len(column) - 1)/2 for column in columns for i, item in enumerate(column)}
@@ -477,9 +479,11 @@ def _order_columns(columns, grid, sweeps=24):
         if (n := crossings()) < fewest: best, fewest = [list(c) for c in columns], n
     return best
 
+# %% ../nbs/11_cells.ipynb #23f2cd64
 def _cell_layout(names, edges):
     "The items that each edge passes through, and by item its x, y and width and its column's width, in inches."
     import networkx as nx
+    from scipy import optimize
     graph, out = nx.DiGraph(), max(names)
     graph.add_nodes_from(names)
     graph.add_edges_from((a, b) for a, b, _ in edges)
@@ -512,6 +516,7 @@ def _cell_layout(names, edges):
         right += wide
     return chains, x, y, width
 
+# %% ../nbs/11_cells.ipynb #b6a96e6a
 def _draw_cell(ax, names, edges, chains, x, y, width):
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
@@ -537,6 +542,7 @@ def _draw_cell(ax, names, edges, chains, x, y, width):
         ax.text(x[node], y[node], name, size=10*k, ha="center", va="center", bbox=dict(boxstyle="round,pad=0.4", fc="0.93", ec="black", lw=0.8*k), gid=f"node {node}")
     return ax
 
+# %% ../nbs/11_cells.ipynb #85229003
 def plot_genotype(
     cell,       # a `Genotype` or a `Cell201`
     part=None,  # of a genotype: "normal", "reduce", or None for both
