@@ -390,19 +390,20 @@ class Network(nn.Module):
         if not isinstance(genotype, Genotype): raise ValueError(f"a Network is made from a Genotype, not from {genotype!r}: Genotype.from_json and Genotype.from_config make one.")
         if channels < 2 or layers < 1: raise ValueError(f"a network needs at least two channels and one layer, not {channels} and {layers}.")
         if not 0 <= drop_path < 1: raise ValueError(f"drop_path is a chance below 1, not {drop_path}.")
-        self.n_in, self.drop_path, reductions = n_in, drop_path, {layers//3, 2*layers//3}
-        self.stem, n_stem = nn.ModuleList(_stem(stem, n_in, channels)), 3*channels if stem == "small" else channels
-        self.halvings, self.after = len(reductions) + (3 if stem == "imagenet" else 0), 2*layers//3
-        self.cells, n_before, reduced = nn.ModuleList(), (n_stem, n_stem), stem == "imagenet"
+        self.n_in, self.drop_path, self.after = n_in, drop_path, 2*layers//3    # the auxiliary head comes after that cell
+        reductions = {layers//3, 2*layers//3}
+        self.halvings = len(reductions) + (3 if stem == "imagenet" else 0)
+        self.stem, self.cells, self.auxiliary = nn.ModuleList(_stem(stem, n_in, channels)), nn.ModuleList(), None
+        n = (3*channels,)*2 if stem == "small" else (channels,)*2               # channels of a cell's two inputs
+        reduced = stem == "imagenet"                                            # is input 0 twice as large as input 1?
         for i in range(layers):
             reduce = i in reductions
             if reduce: channels *= 2
             nodes, concat = (genotype.reduce, genotype.reduce_concat) if reduce else (genotype.normal, genotype.normal_concat)
-            self.cells.append(Cell(nodes, concat, n_before, channels, reduce, reduced))
-            n_before, reduced = (n_before[1], channels*len(concat)), reduce
-            if auxiliary and i == self.after: head = _AuxiliaryHead(n_before[1], n_out, stem)
-        self.auxiliary = head if auxiliary else None
-        self.pool, self.linear = nn.AdaptiveAvgPool2d(1), nn.Linear(n_before[1], n_out)
+            self.cells.append(Cell(nodes, concat, n, channels, reduce, reduced))
+            n, reduced = (n[1], channels*len(concat)), reduce
+            if auxiliary and i == self.after: self.auxiliary = _AuxiliaryHead(n[1], n_out, stem)
+        self.pool, self.linear = nn.AdaptiveAvgPool2d(1), nn.Linear(n[1], n_out)
 
     def forward(self, x):
         "N×`n_in`×H×W images to N×`n_out` scores; with an auxiliary head in training, to a pair of them, the head's second. Raises ValueError for images of another kind or too small."
