@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['train_digits201', 'accuracy', 'CellTable', 'digits201', 'nasbench201', 'incumbents', 'mutate', 'RegularizedEvolution',
-           'Reinforce', 'Controller', 'ReinforceLSTM', 'LocalSearch', 'PredictorSearch', 'naswot', 'synflow']
+           'Reinforce', 'Controller', 'ReinforceLSTM', 'LocalSearch', 'path_encoding', 'PredictorSearch', 'naswot',
+           'synflow']
 
 # %% ../nbs/12_nas.ipynb #80a4a19d
 import copy, math, pickle, time
@@ -457,6 +458,20 @@ class LocalSearch(Optimizer):
     def propose(self, rng):
         left = [config for config in self._around if config not in self.history]
         return left[rng.integers(len(left))] if left else self.space.sample(rng)
+
+# %% ../nbs/12_nas.ipynb #da6c34a7
+_PATHS = (("0-3",), ("0-1", "1-3"), ("0-2", "2-3"), ("0-1", "1-2", "2-3"))
+_USEFUL = [op for op in OPS_201 if op != "none"]
+
+def path_encoding(
+    config:dict,   # a configuration of `cell201_space()`
+) -> np.ndarray:   # 84 zeros and ones: for each sequence of one, two or three operations, whether a path of the cell has it
+    "Which sequences of operations lead from a cell's input to its output (White, Neiswanger & Savani 2021)."
+    there = np.zeros(4 + 16 + 64, dtype=np.float32)
+    for path in _PATHS:
+        ops = [config[edge] for edge in path]
+        if "none" not in ops: there[{1: 0, 2: 4, 3: 20}[len(ops)] + sum(_USEFUL.index(op)*4**k for k, op in enumerate(ops))] = 1
+    return there
 
 # %% ../nbs/12_nas.ipynb #927f4666
 class PredictorSearch(Optimizer):
