@@ -197,13 +197,15 @@ def run(optimizer, rng, n, workers=3, failing=0.25, loss=None):
             return
 
 
-@each_optimizer
-def test_what_is_asked_is_in_the_space_and_new(name):
-    @given(spaces(), seeds)
-    @example(RICH, 1)
-    @examples(10 if name in ("GPSearch", "ForestSearch") else 25)
+# What holds for every optimizer: `make(space, seed)` makes one, on spaces of its kind. test_nas.py asks it of more of them.
+
+def check_asked(make, among, rich, n):
+    "What is asked for is in the space, numbered, and in a finite space new, whatever is told and when."
+    @given(among, seeds)
+    @example(rich, 1)
+    @examples(n)
     def check(space, seed):
-        optimizer = OPTIMIZERS[name](space, seed)
+        optimizer = make(space, seed)
         asked = list(run(optimizer, np.random.default_rng(seed), 14))
         assert all(trial.config in space for trial in asked)
         assert [trial.id for trial in asked] == list(range(len(asked)))
@@ -212,10 +214,10 @@ def test_what_is_asked_is_in_the_space_and_new(name):
     check()
 
 
-@each_optimizer
-def test_a_finite_space_is_tried_whole_whatever_is_forgotten_on_the_way(name):
+def check_whole(make):
+    "A finite space is tried whole, whatever is forgotten on the way."
     space, rng = Space(c=Choice("a", "b", "c"), k=Int(1, 3, when=dict(c=["a", "b"]))), np.random.default_rng(0)
-    optimizer = OPTIMIZERS[name](space, 0)
+    optimizer = make(space, 0)
     for n in (1, 3, 2, 200):
         for trial in run(optimizer, rng, n, failing=0): pass
         for trial in optimizer.history.running: optimizer.forget(trial)
@@ -226,15 +228,14 @@ def test_a_finite_space_is_tried_whole_whatever_is_forgotten_on_the_way(name):
 def what(results): return [(t.id, t.config, t.budget, t.parent, t.loss, t.status) for t in results.trials]
 
 
-@each_optimizer
-def test_a_search_cut_anywhere_goes_on_as_if_nothing_had_happened(name, tmp_path):
-    @given(spaces(), seeds, st.floats(0, 1), st.booleans())
-    @example(RICH, 1, 0.75, False)
-    @examples(5 if name in ("GPSearch", "ForestSearch") else 12)
+def check_cut(make, journal, among, rich, n):
+    "A search whose journal was cut anywhere goes on as if nothing had happened."
+    @given(among, seeds, st.floats(0, 1), st.booleans())
+    @example(rich, 1, 0.75, False)
+    @examples(n)
     def check(space, seed, share, whole):
-        journal = tmp_path / "journal"
         journal.unlink(missing_ok=True)
-        go_on = lambda: minimize(objectives.erratic, OPTIMIZERS[name](space, seed), 14, journal=journal, start=[space.sample(seed + 1)], progress=False)
+        go_on = lambda: minimize(objectives.erratic, make(space, seed), 14, journal=journal, start=[space.sample(seed + 1)], progress=False)
         uncut = what(go_on())
         text = journal.read_bytes()
         if whole: kept = b"".join(text.splitlines(keepends=True)[:round(share * text.count(b"\n"))])
@@ -258,35 +259,74 @@ def well(config, budget=None):
     return 1e300 if x < 0.2 and y > 0.7 else (x - 0.6)**2 + (y - 0.3)**2 - 0.05
 
 
-@each_optimizer
-def test_failures_dont_stop_or_poison_a_search(name):
-    space = Space(x=Float(0, 1), y=Float(0, 1))
-    optimizer = GridSearch(space, n=7) if name == "GridSearch" else OPTIMIZERS[name](space, 3)
+def check_failures(optimizer, best):
+    "Failures don't stop or poison a search for the least of `well`."
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         results = minimize(well, optimizer, 40, start=[dict(x=0.15, y=0.8)], progress=False)
     assert results.stopped in ("n_trials", "done")
-    assert all(t.config in space for t in results.trials)
+    assert all(t.config in optimizer.space for t in results.trials)
     assert {t.status for t in results.trials} == {"done", "failed"}
     assert all(t.loss == math.inf and t.info["error"] for t in results.trials if t.status == "failed")
-    assert results.best.loss < (-0.035 if name in ("TPE", "GPSearch", "ForestSearch") else 0.02)
+    assert results.best.loss < best
+
+
+def check_flat(optimizer, loss):
+    "A search in which all is the same goes on."
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        results = minimize(lambda config, budget=None: loss, optimizer, 12, progress=False)
+    assert len(results) == 12 and all(t.config in optimizer.space for t in results.trials)
+
+
+def check_hopeless(optimizer):
+    "A search in which everything fails ends."
+    def never(config, budget=None): raise ValueError("never\nin two lines")
+    results = minimize(never, optimizer, 15, progress=False)
+    assert len(results) > 5 and {t.status for t in results.trials} == {"failed"}
+    assert "failed" in sentence(ValueError, lambda: results.best)
+
+
+def check_told_once(optimizer):
+    "A trial is told once, and only if it was asked for."
+    trial = optimizer.ask()
+    optimizer.tell(trial, 0.5)
+    assert "already been told" in sentence(ValueError, lambda: optimizer.tell(trial, 0.5))
+    assert "never asked" in sentence(ValueError, lambda: optimizer.tell(Trial(7, trial.config), 0.5))
+    assert "never asked" in sentence(ValueError, lambda: optimizer.tell(Trial(0, dict(x=0.123)), 0.5))
+    assert len(optimizer.history.told) == 1
+
+
+@each_optimizer
+def test_what_is_asked_is_in_the_space_and_new(name): check_asked(OPTIMIZERS[name], spaces(), RICH, 10 if name in ("GPSearch", "ForestSearch") else 25)
+
+
+@each_optimizer
+def test_a_finite_space_is_tried_whole_whatever_is_forgotten_on_the_way(name): check_whole(OPTIMIZERS[name])
+
+
+@each_optimizer
+def test_a_search_cut_anywhere_goes_on_as_if_nothing_had_happened(name, tmp_path):
+    check_cut(OPTIMIZERS[name], tmp_path / "journal", spaces(), RICH, 5 if name in ("GPSearch", "ForestSearch") else 12)
+
+
+@each_optimizer
+def test_failures_dont_stop_or_poison_a_search(name):
+    space = Space(x=Float(0, 1), y=Float(0, 1))
+    check_failures(GridSearch(space, n=7) if name == "GridSearch" else OPTIMIZERS[name](space, 3), -0.035 if name in ("TPE", "GPSearch", "ForestSearch") else 0.02)
 
 
 @each_optimizer
 @pytest.mark.parametrize("loss", [0.0, 1.0, -1e308])
-def test_a_search_in_which_all_is_the_same_goes_on(name, loss):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        results = minimize(lambda config, budget=None: loss, OPTIMIZERS[name](RICH, 0), 12, progress=False)
-    assert len(results) == 12 and all(t.config in RICH for t in results.trials)
+def test_a_search_in_which_all_is_the_same_goes_on(name, loss): check_flat(OPTIMIZERS[name](RICH, 0), loss)
 
 
 @each_optimizer
-def test_a_search_in_which_everything_fails_ends(name):
-    def never(config, budget=None): raise ValueError("never\nin two lines")
-    results = minimize(never, OPTIMIZERS[name](Space(x=Float(0, 1), c=Choice("a", "b")), 0), 15, progress=False)
-    assert len(results) > 5 and {t.status for t in results.trials} == {"failed"}
-    assert "failed" in sentence(ValueError, lambda: results.best)
+def test_a_search_in_which_everything_fails_ends(name): check_hopeless(OPTIMIZERS[name](Space(x=Float(0, 1), c=Choice("a", "b")), 0))
+
+
+@each_optimizer
+def test_a_trial_is_told_once_and_only_if_it_was_asked_for(name): check_told_once(OPTIMIZERS[name](Space(x=Float(0, 1)), 0))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -798,17 +838,6 @@ def test_value_errors(call, says): assert says in sentence(ValueError, call)
     (lambda: minimize(lambda config: 1, RandomSearch(Space()), 1, executor=ProcessWorkers(1), progress=False), "define the objective in a module"),
 ])
 def test_type_errors(call, says): assert says in sentence(TypeError, call)
-
-
-@each_optimizer
-def test_a_trial_is_told_once_and_only_if_it_was_asked_for(name):
-    optimizer = OPTIMIZERS[name](Space(x=Float(0, 1)), 0)
-    trial = optimizer.ask()
-    optimizer.tell(trial, 0.5)
-    assert "already been told" in sentence(ValueError, lambda: optimizer.tell(trial, 0.5))
-    assert "never asked" in sentence(ValueError, lambda: optimizer.tell(Trial(7, dict(x=0.5)), 0.5))
-    assert "never asked" in sentence(ValueError, lambda: optimizer.tell(Trial(0, dict(x=0.123)), 0.5))
-    assert len(optimizer.history.told) == 1
 
 
 def test_an_objective_for_budgets_can_be_put_right_after_the_error():

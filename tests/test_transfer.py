@@ -270,23 +270,24 @@ def test_the_courses_own_weights_need_neither(homes, no_network):
 
 
 GOOD = bytes(range(250)) * 4
+SERVED = {}  # by name of the file, what is served in place of GOOD
 
 
 class Server(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def log_message(self, *args): pass
     def do_GET(self):
-        how = self.path.split("/")[1]
+        how, content = self.path.split("/")[1], SERVED.get(self.path.split("/")[-1], GOOD)
         if how == "404": return self.send_error(404)
         if how == "nonsense": return self.wfile.write(b"hello\r\n\r\n")
         if how == "silent": return self.server.over.wait(20)
         self.send_response(200)
         if how == "chunks": self.send_header("Transfer-Encoding", "chunked")
-        else: self.send_header("Content-Length", str(len(GOOD)))
+        else: self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if how == "chunks": self.wfile.write(b"100\r\nabc")
-        elif how == "page": self.wfile.write(b"<html>".ljust(len(GOOD)))
-        else: self.wfile.write(GOOD if how == "whole" else GOOD[:500])
+        elif how == "page": self.wfile.write(b"<html>".ljust(len(content)))
+        else: self.wfile.write(content if how == "whole" else content[:500])
         self.wfile.flush()
         if how == "stalls": self.server.over.wait(20)
         self.close_connection = True
