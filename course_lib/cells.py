@@ -361,12 +361,18 @@ class Cell(nn.Module):
     ):
         super().__init__()
         self.inputs = nn.ModuleList([FactorizedReduction(n_in[0], channels) if reduced else ReLUConvBN(n_in[0], channels), ReLUConvBN(n_in[1], channels)])
-        self.nodes = nn.ModuleList(nn.ModuleList(operation(op, channels, 2 if reduce and source < 2 else 1) for op, source in node) for node in nodes)
+        pools = {}    # pools have no weights: edges with the same pool of the same node share the module, and in `forward` its result
+        def edge(op, source):
+            make = operation(op, channels, 2 if reduce and source < 2 else 1)
+            return pools.setdefault((op, source), make) if "pool" in op else make
+        self.nodes = nn.ModuleList(nn.ModuleList(edge(op, source) for op, source in node) for node in nodes)
         self.sources, self.concat = tuple(tuple(source for _, source in node) for node in nodes), concat
 
     def forward(self, s0, s1, p=0.):  # the two inputs, and the chance of drop-path in training
-        def arrives(op, x): return drop_path(op(x), p) if self.training and p > 0 and not isinstance(op, nn.Identity) else op(x)
-        states = [self.inputs[0](s0), self.inputs[1](s1)]
+        states, done = [self.inputs[0](s0), self.inputs[1](s1)], {}
+        def arrives(op, x):
+            if op not in done: done[op] = op(x)
+            return drop_path(done[op], p) if self.training and p > 0 and not isinstance(op, nn.Identity) else done[op]
         for (op_a, op_b), (a, b) in zip(self.nodes, self.sources): states.append(arrives(op_a, states[a]) + arrives(op_b, states[b]))
         return torch.cat([states[j] for j in self.concat], 1)
 
