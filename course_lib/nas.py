@@ -36,6 +36,7 @@ def train_digits201(
     fresh_norms:bool=True,# take batch norm's statistics anew from the training images before accuracies are measured?
 ) -> dict:                # network, valid and test accuracy, params, macs, seconds
     "Train a cell's network on digits: SGD, Nesterov momentum 0.9, weight decay 5e-4, batches of 64."
+    if epochs < 1: raise ValueError(f"epochs must be at least 1, not {epochs}.")
     device = device or default_device()
     (x, y), valid, test = _digits_tensors(device)
     start = time.perf_counter()
@@ -75,8 +76,10 @@ class CellTable:
         self._loss, self._test, self._rows = [dict(zip(keys, values)) for values in ((1 - df.cheap_valid).round(6).tolist(), df.test.tolist(), df.to_dict("records"))]
 
     def _at(self, column, config):
-        try: return column[tuple(map(config.get, EDGES))]
-        except (AttributeError, KeyError, TypeError): raise ValueError(f"{config!r} isn't a cell of {self.name}: it takes the keys {', '.join(EDGES)}, and the values {', '.join(OPS_201)}.") from None
+        try:
+            if len(config) == len(EDGES): return column[tuple(map(config.get, EDGES))]
+        except (AttributeError, KeyError, TypeError): pass
+        raise ValueError(f"{config!r} isn't a cell of {self.name}: it takes the keys {', '.join(EDGES)}, and the values {', '.join(OPS_201)}.")
 
     def loss(self,
         config:dict, # a configuration of `space`
@@ -151,15 +154,25 @@ class _Inert:
 
 _pandas = {"pandas.core.frame": ["DataFrame"], "pandas.core.internals.managers": ["BlockManager"], "pandas.core.internals.blocks": ["new_block"],
            "pandas.core.indexes.base": ["Index", "_new_Index"], "pandas.core.indexes.range": ["RangeIndex"]}
-_arrays = {"numpy.core.multiarray": ["_reconstruct"], "numpy.core.numeric": ["_frombuffer"], "numpy": ["ndarray", "dtype"]}
+_numpy = {"numpy.core.multiarray": ["_reconstruct"], "numpy.core.numeric": ["_frombuffer"], "numpy": ["ndarray", "dtype"]}
+_harmless = {("builtins", "slice"): slice, ("functools", "partial"): partial}
 
 class _FrameUnpickler(pickle.Unpickler):
     "Reads a pickled table of numbers and strings; any other name in it is refused before it is looked up."
     def find_class(self, module, name):
-        if name in _pandas.get(module, ()): return _Inert
-        if name in _arrays.get(module, ()): return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-        if (module, name) in (("builtins", "slice"), ("functools", "partial")): return {"slice": slice, "partial": partial}[name]
+        if name in (_pandas | _numpy).get(module, ()): return _Inert
+        if (module, name) in _harmless: return _harmless[module, name]
         raise DataError(f"the file holds {module}.{name}, which a table has no need of, and isn't opened: get it again")
+
+def _array(inert):
+    "A NumPy array from what its pickle holds: floats, whole numbers or strings."
+    if inert.state is None: data, dtype, shape, order = inert.args              # as numpy.core.numeric._frombuffer takes it
+    else: _, shape, dtype, fortran, data = inert.state; order = "F" if fortran else "C"
+    kind = dtype.args[0]
+    if kind in ("f8", "i8"): values = np.frombuffer(data, f"<{kind}")
+    elif kind in ("O8", "O") and type(data) is list: values = np.array([str(s) for s in data], dtype=object)
+    else: raise ValueError(f"an array of {kind!r}")
+    return values.reshape(shape, order=order)
 
 def _read_pickled_frame(path):
     "A DataFrame from a file that pandas 1 pickled, without running any of its code. Raises DataError if it is anything else."
@@ -168,10 +181,10 @@ def _read_pickled_frame(path):
         manager = next(frame.state[name] for name in ("_mgr", "_data") if name in frame.state)
         if manager.state is None: blocks, axes = manager.args            # pandas 1.3 and later
         else: blocks, axes = (manager.state[3]["0.14.1"][name] for name in ("blocks", "axes"))
-        names, data = axes[0].args[1]["data"], {}
+        names, data = _array(axes[0].args[1]["data"]), {}
         for block in blocks:
             values, where = (block["values"], block["mgr_locs"]) if isinstance(block, dict) else block.args[:2]
-            data |= zip(names[where], values)
+            data |= zip(names[where if isinstance(where, slice) else _array(where)], _array(values))
         return pd.DataFrame({name: data[name] for name in names})
     except DataError: raise
     except Exception as e: raise DataError(f"{path} can't be read as a table, it is truncated or something else: delete it and get it again") from e
@@ -199,14 +212,17 @@ def _merge201(short, full):
     columns |= {f"{name}_test_200ep": full[f"{long}TestAccuracy200Epochs"] for name, long, _ in _datasets201.values()}
     return pd.DataFrame(columns).loc[short.index].round(4)
 
-@cache
 def nasbench201(
     dataset:str="cifar10", # "cifar10", "cifar100" or "imagenet16-120"
 ) -> CellTable:
     """NAS-Bench-201 (Dong & Yang 2020): validation accuracy after 12 epochs is the search signal, mean test accuracy after 200 epochs counts.
 
     Read from `COURSE_DATA` or the cache, else downloaded once (5 MB). Raises ValueError for another dataset, DataError for a file that can't be had or trusted."""
-    if dataset not in _datasets201: raise ValueError(f"there is no dataset {dataset!r}: take {', '.join(_datasets201)}.")
+    if dataset not in list(_datasets201): raise ValueError(f"there is no dataset {dataset!r}: take {', '.join(_datasets201)}.")
+    return _nasbench201(dataset)
+
+@cache
+def _nasbench201(dataset):
     name, _, n_out = _datasets201[dataset]
     rows = _nasbench201_rows()
     df = pd.DataFrame({"cheap_valid": rows[f"{name}_valid_12ep"], "cheap_test": rows[f"{name}_test_12ep"], "test": rows[f"{name}_test_200ep"]})/100
@@ -218,11 +234,11 @@ def incumbents(
     table:CellTable, # where results are looked up
     optimizer,       # an `Optimizer` over the table's space, fresh
     n_queries:int,   # how many different cells it may look up
-) -> list:           # configurations
+) -> list:           # configurations, fewer if the optimizer has no more
     "The best cell by the search signal, after every query."
     best, found = math.inf, []
     for _ in range(n_queries):
-        trial = optimizer.ask()
+        if (trial := optimizer.ask()) is None: break
         loss = table.loss(trial.config)
         optimizer.tell(trial, loss)
         found.append(trial.config if loss < best else found[-1])
@@ -304,7 +320,7 @@ class Reinforce(Optimizer):
         decay:float=0.9,   # of the baseline, a moving average of the rewards
     ):
         super().__init__(space, seed)
-        if not lr > 0: raise ValueError(f"lr must be positive, not {lr}.")
+        if not 0 < lr < np.inf: raise ValueError(f"lr must be positive and finite, not {lr}.")
         if not 0 <= decay < 1: raise ValueError(f"decay must lie in [0, 1), not {decay}.")
         self.lr, self.decay, self._values = lr, decay, _listed(space)
         self._index = {name: {value: k for k, value in enumerate(values)} for name, values in self._values.items()}
@@ -399,6 +415,7 @@ class ReinforceLSTM(Reinforce):
         decay:float=0.9,   # of the baseline, a moving average of the rewards
         hidden:int=32,     # units of the LSTM
     ):
+        if hidden < 1: raise ValueError(f"hidden must be at least 1, not {hidden}.")
         self.hidden = hidden
         super().__init__(space, seed, lr, decay)
 
@@ -553,6 +570,7 @@ def synflow(
     with torch.no_grad():
         for p in network.parameters(): p.abs_()
     weights = [m.weight for m in network.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear))]
+    if not weights: raise ValueError("synflow looks at convolutions and linear layers, and this network has none.")
     R = network(torch.ones(1, *shape, dtype=torch.float64, device=weights[0].device)).sum()
     shares = [w*g for w, g in zip(weights, torch.autograd.grad(R, weights, allow_unused=True)) if g is not None]
     return math.log(total) if (total := sum(s.sum().item() for s in shares)) > 0 else -math.inf
