@@ -1,13 +1,16 @@
 "Run where the wheel is installed: a user's first minute with the main names."
 
+import matplotlib
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.automl import AutoMLClassifier
+from course_lib.cells import DARTS_V2, Cell201, Genotype, Network, count_macs, count_params, plot_genotype
 from course_lib.data import digits, tabular
 from course_lib.halving import Hyperband
 from course_lib.lr_finder import LRFind, lr_find
+from course_lib.nas import RegularizedEvolution, digits201, incumbents, naswot, train_digits201
 from course_lib.one_cycle import OneCycle
 from course_lib.search import RandomSearch, minimize
 from course_lib.spaces import Choice, Float, Space
@@ -48,6 +51,20 @@ photos[labels == 1, 0] *= 0.2
 tuned = Transfer(eight, 2, "linear_probe").fit((photos, labels))
 assert tuned.accuracy(photos, labels) > 0.9 and tuned.passes == 24, tuned.history[-1]
 assert logme(features(eight, photos), labels) > logme(features(eight, photos), labels.flip(0)[torch.randperm(24)])
+
+matplotlib.use("agg")
+drawings = plot_genotype(DARTS_V2)
+drawings[0].figure.canvas.draw()
+assert len(drawings) == 2 and Genotype.from_json(DARTS_V2.to_json()) == Genotype.from_config(DARTS_V2.to_config()) == DARTS_V2
+net = Network(DARTS_V2, 8, 3, 10, n_in=1).eval()
+assert net(torch.rand(2, 1, 8, 8)).shape == (2, 10) and count_macs(net, (1, 8, 8)) > count_params(net) > 10_000
+
+cells = digits201()  # it comes with the package
+found = incumbents(cells, RegularizedEvolution(cells.space, population=10, sample=3), 50)
+assert len(found) == 50 and cells.loss(found[-1]) < cells.loss(found[0]) and 0.9 < cells.test_accuracy(found[-1]) <= cells.optimum, found[-1]
+cell = Cell201.from_config(found[-1])
+once = train_digits201(cell, epochs=1, device="cpu")
+assert once["params"] == cells.info(found[-1])["params"] and once["test"] > 0.1 and naswot(once["network"], torch.as_tensor(split.train.x[:16])) > 0, once
 
 from fastai.learner import Learner  # course_lib.lr_finder has given it lr_range_test
 

@@ -74,7 +74,7 @@ NODE, PAIR, SOURCE, CONCAT = ("normal", "nodes", 2), ("normal", "nodes", 2, 0), 
 @pytest.mark.parametrize("where, value, says", [
     (SOURCE, 4, "itself"), (SOURCE, 5, "later"), (SOURCE, 99, "later"), (SOURCE, -1, "-1"), (SOURCE, 1.0, "1.0"), (SOURCE, "1", "'1'"), (SOURCE, True, "True"), (SOURCE, None, "None"),
     (("normal", "nodes", 0, 0, 1), 2, "itself"),
-    (("reduce", "nodes", 3, 1, 0), "sep_conv_4x4", "sep_conv_3x3"), (("reduce", "nodes", 3, 1, 0), "nor_conv_3x3", "nor_conv_3x3"), (("reduce", "nodes", 3, 1, 0), "", "operation"),
+    (("reduce", "nodes", 3, 1, 0), "sep_conv_4x4", "sep_conv_"), (("reduce", "nodes", 3, 1, 0), "nor_conv_3x3", "nor_conv_3x3"), (("reduce", "nodes", 3, 1, 0), "", "operation"),
     (("reduce", "nodes", 3, 1, 0), None, "operation"), (("reduce", "nodes", 3, 1, 0), 3, "operation"), (("reduce", "nodes", 3, 1, 0), ["sep_conv_3x3"], "operation"), (("reduce", "nodes", 3, 1, 0), "SEP_CONV_3X3", "operation"),
     (("normal", "nodes"), [], "at least one"), (("normal", "nodes"), None, "list"), (("normal", "nodes"), "ab", "list"), (("normal", "nodes"), {}, "list"), (("normal", "nodes"), 3, "list"),
     (NODE, [], "two pairs"), (NODE, [["none", 0]], "two pairs"), (NODE, [["none", 0]] * 3, "two pairs"), (NODE, "ab", "two pairs"), (NODE, None, "two pairs"), (NODE, {"a": 1, "b": 2}, "two pairs"),
@@ -113,7 +113,9 @@ def mutated(draw, text, most=3):
 @examples(400)
 def test_a_mutated_architecture_string_is_refused_or_says_exactly_what_the_cell_is(text):
     try: cell = Cell201.from_str(text)
-    except ValueError: assert text[:20] in sentence(ValueError, lambda: Cell201.from_str(text)).replace("\\\\", "\\") or repr(text)[1:15] in sentence(ValueError, lambda: Cell201.from_str(text)) or "operation" in sentence(ValueError, lambda: Cell201.from_str(text))
+    except ValueError:
+        message = sentence(ValueError, lambda: Cell201.from_str(text))
+        assert repr(text)[1:15] in message or "no operation" in message
     else: assert str(cell) == text
 
 
@@ -144,7 +146,9 @@ def test_genotypes_are_values(genotype):
 @examples(60)
 def test_what_a_genotype_writes_as_a_configuration_gives_the_genotype_back(genotype):
     try: config = genotype.to_config()
-    except ValueError: return sentence(ValueError, genotype.to_config)
+    except ValueError:
+        assert "to_json" in sentence(ValueError, genotype.to_config)
+        return
     assert config in darts_space(len(genotype.normal)) and Genotype.from_config(config) == genotype
     assert json.loads(json.dumps(config)) == config
 
@@ -162,7 +166,7 @@ def test_every_configuration_is_a_genotype(nodes, seed):
 def test_configurations_that_are_no_genotype_are_refused():
     good = darts_space().sample(0)
     for bad in ({}, None, [1], 3, "normal", good | {"normal.2.a.op": "none"}, good | {"normal.2.a.from": 2}, good | {"normal.2.a.from": "0"}, good | {"more": 1}, good | {f"more{i}": i for i in range(8)},
-                {k: v for k, v in good.items() if k != "reduce.5.b.from"}, CELL.to_config(), {1: 2}): sentence(ValueError, lambda: Genotype.from_config(bad))
+                {k: v for k, v in good.items() if k != "reduce.5.b.from"}, CELL.to_config(), {1: 2}): refused(lambda: Genotype.from_config(bad))
     for n in (0, -1, 2.0, "4", None, True): sentence(ValueError, lambda: darts_space(n))
     for name in ("NASNET_A", "AMOEBANET_A", "ENAS"): assert "to_json" in sentence(ValueError, PUBLISHED[name].to_config)
 
@@ -224,11 +228,11 @@ def term(cell):
     return frozenset(nodes[3].items())
 
 
-def test_unique_joins_the_cells_that_dong_and_yangs_rule_joins():
-    strings, terms = defaultdict(set), defaultdict(set)
-    for cell in ALL201: strings[cell.unique].add(term(cell)), terms[term(cell)].add(cell.unique)
-    assert len(strings) == 6466 and max(map(len, strings.values())) == 1, "two different terms with one string"
-    assert sum(len(s) > 1 for s in terms.values()) == len(terms) - 6466 + sum(len(s) - 1 for s in terms.values()) - sum(len(s) - 1 for s in terms.values()) or len(terms) <= 6466
+def test_unique_joins_only_cells_with_the_same_terms():
+    strings = defaultdict(set)
+    for cell in ALL201: strings[cell.unique].add(term(cell))
+    assert len(strings) == 6466 and max(map(len, strings.values())) == 1
+    assert len(set().union(*strings.values())) == 5755, "Dong & Yang's strings keep some sums apart that differ in order only"
 
 
 def test_cells_that_unique_joins_compute_the_same():
@@ -287,7 +291,7 @@ def test_images_of_odd_sizes(stem, size):
 
 @pytest.mark.parametrize("bad", [dict(channels=0), dict(channels=1), dict(layers=0), dict(layers=-1), dict(n_out=0), dict(drop_path=1), dict(drop_path=-0.1), dict(drop_path=math.nan),
                                  dict(stem="large"), dict(stem=None), dict(genotype=None), dict(genotype="DARTS_V1"), dict(genotype=CELL), dict(genotype=DARTS_V1.to_config()), dict(n_in=0)], ids=str)
-def test_networks_that_cant_be_built(bad): sentence(ValueError, lambda: Network(**dict(genotype=DARTS_V1, channels=4, layers=3, n_out=2) | bad))
+def test_networks_that_cant_be_built(bad): refused(lambda: Network(**dict(genotype=DARTS_V1, channels=4, layers=3, n_out=2) | bad), length=1200)
 
 
 def test_drop_path():
@@ -489,8 +493,8 @@ def test_training_a_cell_is_repeatable_and_leaves_chance_alone():
     for result in (again, third): assert same(result["network"].state_dict(), first["network"].state_dict()) and result["valid"] == first["valid"] and result["test"] == first["test"]
     assert not same(other["network"].state_dict(), first["network"].state_dict())
     assert (first["params"], first["macs"]) == (count_params(digits201_network(CELL)), count_macs(digits201_network(CELL), (1, 8, 8)))
-    assert 0 <= first["valid"] <= 1 and (first["valid"] * 359) % 1 == pytest.approx(0, abs=1e-3) or True
-    for bad in (GOOD, None, CELL.to_config(), DARTS_V1): sentence(ValueError, lambda: train_digits201(bad, 1, device="cpu"))
+    assert all(first[part] * 359 == pytest.approx(round(first[part] * 359), abs=1e-3) for part in ("valid", "test"))
+    for bad in (GOOD, None, CELL.to_config(), DARTS_V1): refused(lambda: train_digits201(bad, 1, device="cpu"), length=1200)
     for make in (digits201_network, network201):
         for bad in (GOOD, None, 3): sentence(ValueError, lambda: make(bad))
 
@@ -530,7 +534,7 @@ WRONG = [None, [], (), 3, "none", GOOD, CELL, CELL.ops, {}, {"0-1": "none"}, CEL
 @pytest.mark.parametrize("method", ["loss", "test_accuracy", "info"])
 def test_a_query_for_what_isnt_in_the_table_is_refused(config, method):
     table = little()
-    assert "little" in sentence(ValueError, lambda: getattr(table, method)(config))
+    refused(lambda: getattr(table, method)(config), "little", length=1200)
     assert table.loss(ALL201[0].to_config()) == 0.5
 
 
@@ -561,13 +565,16 @@ def test_incumbents_are_the_best_so_far():
     with pytest.raises(ValueError, match="little"): incumbents(table, RandomSearch(darts_space()), 3)
 
 
+def forget_tables():
+    for f in vars(nas).values(): getattr(f, "cache_clear", bool)()
+
+
 @pytest.fixture
 def fresh():
     "Tables are read anew, before and after."
-    cached = [getattr(nas, name) for name in ("digits201", "_digits201_rows", "nasbench201", "_nasbench201_rows") if hasattr(nas, name)]
-    for f in cached: getattr(f, "cache_clear", bool)()
+    forget_tables()
     yield
-    for f in cached: getattr(f, "cache_clear", bool)()
+    forget_tables()
 
 
 ASSET = ROOT / "course_lib" / "assets" / "digits201.csv.gz"
@@ -601,14 +608,14 @@ def test_the_courses_own_table(monkeypatch):
     table = digits201()
     assert table is digits201() and len(table.df) == 15_625 and table.df.index.is_unique and set(table.df.index) == set(map(str, ALL201))
     assert table.df[["cheap_valid", "cheap_test", "valid", "test"]].stack().between(0, 1).all() and not table.df[["params", "macs", "cheap_valid", "test"]].isna().any().any()
-    assert np.allclose(table.df.test * 359 % 1 % 1, 0, atol=1e-6) or np.allclose((table.df.test * 359).round(), table.df.test * 359, atol=1e-6)
-    for column in ("cheap_valid", "test", "params"): assert (table.df.groupby("unique")[column].nunique() == 1).all() or column == "params"
+    for column in ("cheap_valid", "test"):
+        assert np.allclose((table.df[column] * 359).round(), table.df[column] * 359, atol=1e-6) and (table.df.groupby("unique")[column].nunique() == 1).all()
     assert table.df.unique.nunique() == 6466 and table.repeats.shape[0] == 1000
     for cell in random.Random(5).sample(ALL201, 20):
         net, info = digits201_network(cell), table.info(cell.to_config())
         assert (info["params"], info["macs"]) == (count_params(net), count_macs(net, (1, 8, 8)))
         assert table.loss(cell.to_config()) == pytest.approx(1 - table.df.cheap_valid[str(cell)], abs=1e-6) and table.test_accuracy(cell.to_config()) == table.df.test[str(cell)]
-    for config in WRONG[:-1]: assert "digits201" in sentence(ValueError, lambda: table.loss(config))
+    for config in WRONG[:-1]: refused(lambda: table.loss(config), "digits201", length=1200)
     text = table.df.to_csv() + repr(table) + str(table.source)
     assert "/tmp" not in text and f"{os.sep}home{os.sep}" not in text
 
@@ -773,26 +780,26 @@ def test_a_file_that_isnt_a_pickle_is_refused(tmp_path, data): refused(lambda: r
 
 
 def test_bytes_arent_taken_for_objects(tmp_path):
-    "Arrays of objects made from the file's own bytes would be pointers of its choice: whoever looks at them may crash, or worse. In a process of its own."
-    code = """import sys, pickle, numpy as np
+    "Arrays of objects made from the file's own bytes would be pointers of its choice: whoever looks at them may crash, or worse. In processes of their own."
+    code = """import os, pickle, sys, numpy as np
 from course_lib import nas
-from course_lib.data import DataError
 class Calls:
     def __init__(self, *called): self.called = called
     def __reduce__(self): return self.called
+address, text = sys.argv[1], b"A" * 8
 flagless = Calls(np.dtype, ("V8", False, True), (3, "|", None, ("f0",), {"f0": (np.dtype("O"), 0)}, 8, 1, 0))
-text = b"A" * 8
-made = dict(ndarray=Calls(np.ndarray, ((1,), np.dtype("O"), text)), flagless=Calls(np.ndarray, ((1,), flagless, text)), frombuffer=Calls(np.frombuffer, (text, np.dtype("O"))))
-data = pickle.dumps(made[sys.argv[1]], 2).replace(b"numpy._core", b"numpy.core").replace(b"cnumpy.core.multiarray\\nfrombuffer", b"cnumpy.core.numeric\\n_frombuffer")
-open(sys.argv[2], "wb").write(data)
-opened = nas._FrameUnpickler(open(sys.argv[2], "rb"))
-try: found = opened.load()
-except Exception as e: print("refused", type(e).__name__)
-else: print(type(found), repr(found)[:50], repr(getattr(found, "tolist", str)())[:50])
+made = dict(ndarray=Calls(np.ndarray, ((1,), np.dtype("O"), text)), flagless=Calls(np.ndarray, ((1,), flagless, text)), frombuffer=Calls(np.frombuffer, (text, np.dtype("O"), (1,), "C")))
+for which, thing in made.items():
+    data = pickle.dumps(thing, 3).replace(b"numpy._core", b"numpy.core").replace(b"cnumpy\\nfrombuffer", b"cnumpy.core.numeric\\n_frombuffer")
+    open(address, "wb").write(data)
+    if not (child := os.fork()):
+        try: repr(nas._FrameUnpickler(open(address, "rb")).load())
+        except Exception: pass
+        os._exit(0)
+    if status := os.waitpid(child, 0)[1]: print(which, "ended with", status)
 """
-    for which in ("ndarray", "flagless", "frombuffer"):
-        done = subprocess.run([sys.executable, "-c", code, which, tmp_path / "table.pd"], cwd=ROOT, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, f"{which}: ended with {done.returncode}\n{done.stderr[-500:]}"
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "table.pd"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr[-500:]
 
 
 @each_pandas
@@ -837,7 +844,7 @@ def published(homes, server, monkeypatch, fresh):
 
 def test_the_published_table_is_downloaded_once_and_merged(published, no_network, monkeypatch):
     homes, serve, content = published
-    monkeypatch.undo() if False else serve()
+    serve()
     no_network.clear()
     monkeypatch.setattr("socket.getaddrinfo", _loopback)
     table = nasbench201("cifar100")
@@ -846,7 +853,7 @@ def test_the_published_table_is_downloaded_once_and_merged(published, no_network
     assert (table.loss(config), table.test_accuracy(config)) == (pytest.approx(1 - 0.33125), pytest.approx(0.72125)) and table.optimum == pytest.approx(0.7325)
     assert "nasbench201" in sentence(ValueError, lambda: table.loss(CELL.to_config()))
     serve(short="404", full="404")
-    for f in (nasbench201, nas._nasbench201_rows): getattr(f, "cache_clear", bool)()
+    forget_tables()
     assert nasbench201().test_accuracy(config) == pytest.approx(0.92125) and nasbench201("imagenet16-120").test_accuracy(config) == pytest.approx(0.42125)
 
 
@@ -987,7 +994,6 @@ def test_the_same_seed_gives_the_same_trials_and_another_seed_others(name):
     def asked(seed): return [t.config for t in run(SEARCHES[name](JOINT, seed), np.random.default_rng(0), 25)]
     rng = snapshot_rng()
     assert asked(0) == asked(0) != asked(1) and same_rng(rng)
-    assert not {json.dumps(c) for c in asked(1)} & {json.dumps(c) for c in asked(2)} or asked(1) != asked(2)
     for seed in (-1, 1.5, "a", None): sentence(ValueError, lambda: SEARCHES[name](JOINT, seed))
     assert asked(np.int64(3)) == asked(3) and asked(2**70)
 
