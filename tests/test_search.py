@@ -136,17 +136,22 @@ def test_size_is_the_number_of_grid_points(space):
     assert len(set(grid)) == len(grid) == space.size
 
 
+def changes(space, config, other):
+    "The parameters that both have with different values; what else comes or goes does so because of one of them, directly or not."
+    changed = {name for name in config.keys() & other.keys() if config[name] != other[name]}
+    for name in config.keys() ^ other.keys():
+        asked, todo = set(), [name]
+        while todo: todo += (new := space[todo.pop()].when.keys() - asked); asked |= new
+        assert asked & changed
+    return changed
+
+
 @given(spaces().flatmap(lambda space: st.tuples(st.just(space), configs(space))))
 @examples(40)
 def test_neighbours_differ_in_one_decision(drawn):
     space, config = drawn
     for c in space.neighbours(config):
-        changed = {name for name in c.keys() & config.keys() if c[name] != config[name]}
-        assert len(changed) == 1
-        for name in c.keys() ^ config.keys():  # what else comes or goes does so because of it, directly or not
-            asked, todo = set(), [name]
-            while todo: todo += (new := space[todo.pop()].when.keys() - asked); asked |= new
-            assert asked & changed
+        assert len(changes(space, c, config)) == 1
 
 
 def test_a_space_has_the_same_digest_in_another_process():
