@@ -58,6 +58,7 @@ class Zero(nn.Module):
 
 # %% ../nbs/11_cells.ipynb #9236687e
 OPS = ("none", "skip_connect", "max_pool_3x3", "avg_pool_3x3", "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "dil_conv_3x3", "dil_conv_5x5", "conv_7x1_1x7")
+_DARTS_OPS = tuple(op for op in OPS if op not in ("none", "sep_conv_7x7", "conv_7x1_1x7"))   # what DARTS searches, less none
 
 def operation(
     name:str,         # one of `OPS`
@@ -138,7 +139,7 @@ class Genotype:
     ):
         "The genotype that `to_json` wrote. Raises ValueError for anything else."
         try: cells = [json.loads(text)[kind] for kind in ("normal", "reduce")]
-        except (KeyError, TypeError, ValueError): cells = [None]
+        except (KeyError, TypeError, ValueError, RecursionError): cells = [None]
         if not all(isinstance(cell, dict) and {"nodes", "concat"} <= cell.keys() for cell in cells):
             raise ValueError('this isn\'t the JSON of a genotype: it must look like {"normal": {"nodes": […], "concat": […]}, "reduce": {"nodes": […], "concat": […]}}.')
         return cls(*(part for cell in cells for part in (cell["nodes"], cell["concat"])))
@@ -155,10 +156,12 @@ class Genotype:
         return cls(*(part for kind in ("normal", "reduce") for part in ([node(kind, j) for j in concat], concat)))
 
     def to_config(self) -> dict:
-        "The configuration. Raises ValueError if a cell doesn't concatenate all of its nodes, since a configuration can't say that."
+        "The configuration. Raises ValueError for what a configuration of `darts_space` can't say: another concatenation than all nodes in order, two sizes of cell, other operations."
         for kind in ("normal", "reduce"):
             nodes, concat = getattr(self, kind), getattr(self, f"{kind}_concat")
-            if set(concat) != set(range(2, len(nodes) + 2)): raise ValueError(f"the {kind} cell concatenates the nodes {concat} and not all of them, and a configuration can't say that: use to_json.")
+            if concat != tuple(range(2, len(nodes) + 2)): raise ValueError(f"the {kind} cell concatenates the nodes {concat} and not all of them in order, and a configuration can't say that: use to_json.")
+            if other := [op for pairs in nodes for op, _ in pairs if op not in _DARTS_OPS]: raise ValueError(f"the {kind} cell has {other[0]}, which darts_space hasn't: use to_json.")
+        if len(self.normal) != len(self.reduce): raise ValueError(f"the cells have {len(self.normal)} and {len(self.reduce)} nodes, and a configuration has as many in both: use to_json.")
         return {f"{kind}.{j}.{edge}.{what}": value for kind in ("normal", "reduce") for j, pairs in enumerate(getattr(self, kind), 2)
                 for edge, pair in zip("ab", pairs) for what, value in zip(("op", "from"), pair)}
 
@@ -189,9 +192,8 @@ def darts_space(
 ) -> Space:
     "The cells of DARTS: per node two of seven operations, each on any earlier node, for a normal and a reduction cell."
     if type(nodes) is not int or nodes < 1: raise ValueError(f"a cell has at least one node, not {nodes!r}.")
-    ops = [op for op in OPS if op not in ("none", "sep_conv_7x7", "conv_7x1_1x7")]
     return Space({f"{kind}.{j}.{edge}.{what}": Choice(*options) for kind in ("normal", "reduce") for j in range(2, nodes + 2)
-                  for edge in "ab" for what, options in dict(op=ops, **{"from": range(j)}).items()})
+                  for edge in "ab" for what, options in dict(op=_DARTS_OPS, **{"from": range(j)}).items()})
 
 # %% ../nbs/11_cells.ipynb #76e9f517
 EDGES = "0-1", "0-2", "1-2", "0-3", "1-3", "2-3"
@@ -224,7 +226,7 @@ class Cell201:
         try: found = [[edge.split("~") for edge in node[1:-1].split("|")] for node in text.split("+") if node[0] == node[-1] == "|"]
         except (AttributeError, IndexError, TypeError): found = []
         if [[source for _, *source in node] for node in found] != [[[str(i)] for i in range(j)] for j in (1, 2, 3)] or text.count("+") != 2:
-            raise ValueError(f"{text!r} doesn't describe a cell: it must look like |op~0|+|op~0|op~1|+|op~0|op~1|op~2|.")
+            raise ValueError(f"{str(text)[:100]!r} doesn't describe a cell: it must look like |op~0|+|op~0|op~1|+|op~0|op~1|op~2|.")
         return cls(tuple(op for node in found for op, _ in node))
 
     def __str__(self):
@@ -233,7 +235,7 @@ class Cell201:
 
     @cached_property
     def unique(self) -> str:
-        "A string that isomorphic cells share, by Dong & Yang's rule: a skip passes its input on, and a zero stays a zero."
+        "A string that only cells which compute the same share, by Dong & Yang's rule (it misses some): a skip passes its input on, and what is multiplied by zero is #."
         nodes = ["0"]
         for ops in (self.ops[:1], self.ops[1:3], self.ops[3:]):
             nodes.append("+".join(sorted(_arrives(op, source) for op, source in zip(ops, nodes))))
@@ -395,6 +397,7 @@ class Network(nn.Module):
         if stem not in _STEMS: raise ValueError(f"there is no stem {stem!r}: take {' or '.join(map(repr, _STEMS))}.")
         if not isinstance(genotype, Genotype): raise ValueError(f"a Network is made from a Genotype, not from {genotype!r}: Genotype.from_json and Genotype.from_config make one.")
         if channels < 2 or layers < 1: raise ValueError(f"a network needs at least two channels and one layer, not {channels} and {layers}.")
+        if n_in < 1 or n_out < 1: raise ValueError(f"a network needs at least one channel of images and one score, not {n_in} and {n_out}.")
         if not 0 <= drop_path < 1: raise ValueError(f"drop_path is a chance below 1, not {drop_path}.")
         self.n_in, self.drop_path, self.after = n_in, drop_path, 2*layers//3    # the auxiliary head comes after that cell
         reductions = {layers//3, 2*layers//3}

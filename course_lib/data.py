@@ -209,7 +209,7 @@ def _download(url, to, timeout, progress):
                 from fastprogress.fastprogress import progress_bar # slow to import
                 blocks = progress_bar(blocks, total=-(-size >> 16), leave=False)
             got = sum(map(out.write, blocks))
-    except (OSError, http.client.HTTPException) as e: raise DataError(f"{url} can't be downloaded ({e}): {advice}") from e
+    except (OSError, http.client.HTTPException) as e: raise DataError(f"{url} can't be downloaded ({' '.join(str(e).split())}): {advice}") from e
     if got < size: raise DataError(f"the download of {url} broke off after {got:,} of {size:,} bytes: {advice}")
 
 def _download_checked(source, folder, timeout, progress):

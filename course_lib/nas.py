@@ -422,7 +422,7 @@ class ReinforceLSTM(Reinforce):
     def _start(self):
         self._order = self.space._order
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed % 2**63)
+            torch.manual_seed(int(self.seed) % 2**63)
             self.controller = Controller([len(self._values[name]) for name in self._order], self.hidden)
         for head in self.controller.heads: nn.init.zeros_(head.weight); nn.init.zeros_(head.bias)      # at first all values are equally likely
         self._adam = torch.optim.Adam(self.controller.parameters(), self.lr)
@@ -550,10 +550,12 @@ def naswot(
     def count(relu, inputs, output):
         on = (output > 0).flatten(1).double()
         K.add_(on@on.T + (1 - on)@(1 - on).T)
-    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, torch.nn.ReLU)]
+    probe = copy.deepcopy(network).eval()                          # the network itself stays as it is
+    for m in probe.modules(): m.train(isinstance(m, torch.nn.modules.batchnorm._BatchNorm))     # norms by the batch
+    hooks = [m.register_forward_hook(count) for m in probe.modules() if isinstance(m, torch.nn.ReLU)]
     if not hooks: raise ValueError("naswot looks at ReLU modules, and this network has none.")
     try:
-        with torch.no_grad(): copy.deepcopy(network).train()(x)    # batch norm by the batch; the network itself stays as it is
+        with torch.no_grad(): probe(x)
     finally:
         for hook in hooks: hook.remove()
     return torch.linalg.slogdet(K).logabsdet.item()
