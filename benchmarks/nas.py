@@ -16,7 +16,7 @@ Reproduction of Dong & Yang's table. 100 queries of CIFAR-10's signal, seeds 0 t
   Target: random search, evolution (10, 3) and REINFORCE within 0.15 of the published mean on CIFAR-10, within the published standard deviation on the other two.
 Curves. Test accuracy at 10 to 2,000 queries, CIFAR-10 and digits201: seeds 0 to 199 for the quick searches; the slow ones up to 500 queries with
   seeds 0 to 99 (LSTM), 0 to 39 (predictors, TPE) and on digits201 0 to 19 (all of them), and to 2,000 on CIFAR-10 with seeds 0 to 19 (LSTM), 0 to 17 (predictor), 0 to 2 (predictor, paths). Planned were 100 and 20 for all
-  of them on both tables; cut twice for want of time, when the quick searches' and the LSTM's curves on CIFAR-10 had been seen,
+  of them on both tables; cut twice for want of time, when the quick searches' and the LSTM's curves on CIFAR-10 and four runs of the predictor had been seen,
   and on digits201 only the lesson's own small comparison (30 and 5 runs of 150 queries).
   Target: the best search at least 94.2 on CIFAR-10 at 150 queries, 94.3 at 300. Since the best of several means is reported, its standard error is reported too.
 Seconds. Processor time of the 500 runs of 100 queries, all of the four quick searches (random, evolution 10 and 3, REINFORCE, local), ask, look-up and tell. Target: under 60.
