@@ -11,7 +11,7 @@ One thread per worker. digits201.csv holds how many of the 359 validation and 35
 and seconds of processor time. It is packed into course_lib/assets/digits201.csv.gz, which ships (its digest stands in nbs/12_nas.ipynb).
 
 Stale norms (digits201_stale.csv): of the first 500 cells the validation accuracy of the short training again, with batch norm's running statistics as
-training leaves them (`fresh_norms=False`). The first run of this script was made in that way; it was broken off when two thirds of the
+training leaves them (`fresh_norms=False`). The first run of this script was made in that way; it was broken off when two fifths of the
 cells had a signal near chance after three epochs and over 90% after ten, and all was trained again.
 
 Two skeletons (digits201_skeletons.csv): 40 other random classes (seed 202), seeds 0 and 1, ten epochs, once in `digits201_network` and once in NAS-Bench-201's
