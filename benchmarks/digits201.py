@@ -159,5 +159,4 @@ The search signal of {len(norms)} cells, three epochs and seed 0, with batch nor
 {markdown_table(HEADER, skeletons)}"""
 
 
-if __name__ == "__main__":
-    main("digits201", run, table, lambda parser: parser.add_argument("--workers", type=int, default=2, help="processes with one thread each"))
+if __name__ == "__main__": main("digits201", run, table, lambda parser: parser.add_argument("--workers", type=int, default=2, help="processes with one thread each"))
