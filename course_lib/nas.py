@@ -9,15 +9,20 @@ __all__ = ['train_digits201', 'accuracy', 'CellTable', 'digits201', 'nasbench201
 
 # %% ../nbs/12_nas.ipynb #80a4a19d
 import copy, math, pickle, time
+from collections import deque
 from functools import cache, partial
 from importlib import resources
 
 import numpy as np, pandas as pd, torch
+from torch import nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import update_bn
 
 from .cells import EDGES, OPS_201, Cell201, cell201_space, count_macs, count_params, digits201_network, network201
 from .data import DataError, Source, _check, default_device, digits, fetch
+from .search import Optimizer, _key
+from .spaces import Float, Space
+from .surrogates import _columns, _Cube
 
 # %% ../nbs/12_nas.ipynb #b650c98f
 @cache
@@ -244,15 +249,6 @@ def incumbents(
         found.append(trial.config if loss < best else found[-1])
         best = min(best, loss)
     return found
-
-# %% ../nbs/12_nas.ipynb #66e3fb11
-from collections import deque
-
-from torch import nn
-
-from .search import Optimizer, _key
-from .spaces import Float, Space
-from .surrogates import _columns, _Cube
 
 # %% ../nbs/12_nas.ipynb #4dcb238c
 def mutate(
@@ -551,8 +547,8 @@ def naswot(
         on = (output > 0).flatten(1).double()
         K.add_(on@on.T + (1 - on)@(1 - on).T)
     probe = copy.deepcopy(network).eval()                          # the network itself stays as it is
-    for m in probe.modules(): m.train(isinstance(m, torch.nn.modules.batchnorm._BatchNorm))     # norms by the batch
-    hooks = [m.register_forward_hook(count) for m in probe.modules() if isinstance(m, torch.nn.ReLU)]
+    for m in probe.modules(): m.train(isinstance(m, nn.modules.batchnorm._BatchNorm))     # norms by the batch
+    hooks = [m.register_forward_hook(count) for m in probe.modules() if isinstance(m, nn.ReLU)]
     if not hooks: raise ValueError("naswot looks at ReLU modules, and this network has none.")
     try:
         with torch.no_grad(): probe(x)
@@ -568,10 +564,10 @@ def synflow(
     "Logarithm of synflow (Tanaka et al. 2020): the sum of |θ ∂R/∂θ| over convolutions and linear layers, R the output for an image of ones with all weights positive and norms left out. -inf if nothing flows."
     network = copy.deepcopy(network).double().eval()
     for m in network.modules():
-        if isinstance(m, torch.nn.modules.batchnorm._BatchNorm): m.forward = lambda x: x
+        if isinstance(m, nn.modules.batchnorm._BatchNorm): m.forward = lambda x: x
     with torch.no_grad():
         for p in network.parameters(): p.abs_()
-    weights = [m.weight for m in network.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear))]
+    weights = [m.weight for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     if not weights: raise ValueError("synflow looks at convolutions and linear layers, and this network has none.")
     R = network(torch.ones(1, *shape, dtype=torch.float64, device=weights[0].device)).sum()
     shares = [w*g for w, g in zip(weights, torch.autograd.grad(R, weights, allow_unused=True)) if g is not None]
