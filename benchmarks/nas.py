@@ -216,7 +216,7 @@ def table():
 
 Made by `python benchmarks/{NAME}.py` from {NAME}.csv and {NAME}_curves.csv. {conditions(NAME)}
 
-Settings, seeds, statistics and thresholds are in the script's first lines, which were written before the runs. Quick searches: 500 runs for the reproduction, 200 for the curves. LSTM, predictors and TPE: 100 runs for the reproduction, fewer for the curves (numbers in the same lines).
+Settings, seeds, statistics and thresholds are in the script's first lines. Rules, settings and thresholds were written before the runs; numbers of runs were cut twice during them (see there). Quick searches: 500 runs for the reproduction, 200 for the curves. LSTM, predictors and TPE: 100 runs for the reproduction, fewer for the curves (numbers in the same lines).
 
 ## Targets
 
