@@ -73,7 +73,7 @@ class CellTable:
     space = cell201_space()
     def __init__(self,
         name:str,        # what it is called in messages and plots
-        df:pd.DataFrame, # a row per cell string: `cheap_valid` (the search signal), `test` (full training), `params`, `macs`, and more
+        df:pd.DataFrame, # a row per cell string: `cheap_valid` (the search signal), `test` (full training), `params`, `macs`, and what else is known (digits201: `seconds` of one core)
         source:str="",   # where the figures are from
     ):
         self.name, self.df, self.source = name, df, source
@@ -257,7 +257,7 @@ def mutate(
     rng,               # a NumPy Generator
     spread:float=0.2,  # standard deviation of a number's step, as a share of its axis
 ) -> dict:             # another configuration
-    "A copy of `config` with another value of one parameter: of a Choice any other, of a number one nearby. What becomes active is drawn."
+    "A copy of `config` with another value of one parameter: of a Choice any other, of a number one nearby (Real et al. 2019). What becomes active is drawn."
     names = [name for name in config if space[name].size > 1]
     if not names: return dict(config)
     name = names[rng.integers(len(names))]
@@ -269,7 +269,7 @@ def mutate(
 
 # %% ../nbs/12_nas.ipynb #6677c32a
 class RegularizedEvolution(Optimizer):
-    "Evolution in which the oldest die (Real et al. 2019): the best of a few from the population has a child with one mutation."
+    "Evolution in which the oldest die (Real et al. 2019): the best of a few from the population has a child with one mutation. Raises ValueError for a population or sample below 1."
     def __init__(self,
         space:Space,        # what may be chosen
         seed:int=0,         # the k-th ask draws from np.random.SeedSequence([seed, k])
@@ -541,7 +541,7 @@ def naswot(
     network,  # an untrained network with ReLU modules
     x,        # a batch of images N×C×H×W
 ) -> float:
-    "NASWOT (Mellor et al. 2021): log |det K|, where K counts for every two images the ReLUs that agree. Higher is better; -inf if two images can't be told apart."
+    "NASWOT (Mellor et al. 2021): log |det K|, where K counts for every two images the ReLUs that agree. Higher is better; -inf if two images can't be told apart. Raises ValueError without ReLUs."
     K = torch.zeros(len(x), len(x), dtype=torch.float64, device=x.device)
     def count(relu, inputs, output):
         on = (output > 0).flatten(1).double()
@@ -561,7 +561,7 @@ def synflow(
     network,  # an untrained network
     shape,    # of one image, such as (1, 8, 8)
 ) -> float:
-    "Logarithm of synflow (Tanaka et al. 2020): the sum of |θ ∂R/∂θ| over convolutions and linear layers, R the output for an image of ones with all weights positive and norms left out. -inf if nothing flows."
+    "Logarithm of synflow (Tanaka et al. 2020): the sum of |θ ∂R/∂θ| over convolutions and linear layers, R the output for an image of ones with all weights positive and norms left out. -inf if nothing flows. Raises ValueError without such layers."
     network = copy.deepcopy(network).double().eval()
     for m in network.modules():
         if isinstance(m, nn.modules.batchnorm._BatchNorm): m.forward = lambda x: x
