@@ -1,6 +1,6 @@
 """Every distinct cell of NAS-Bench-201's space, trained on scikit-learn's digits: the table behind `course_lib.nas.digits201()`.
 
-    python benchmarks/digits201.py            # about two hours on two cores; goes on where it stopped
+    python benchmarks/digits201.py            # about two hours of processor time; goes on where it stopped
     python benchmarks/digits201.py --workers 1
     python benchmarks/digits201.py --table    # pack the asset and write the report
 
@@ -12,7 +12,7 @@ and seconds of processor time. It is packed into course_lib/assets/digits201.csv
 
 Stale norms (digits201_stale.csv): of the first 500 cells the validation accuracy of the short training again, with batch norm's running statistics as
 training leaves them (`fresh_norms=False`). The first run of this script was made in that way; it was broken off when two fifths of the
-cells had a signal near chance after three epochs and over 90% after ten, and all was trained again.
+cells turned out to have a signal near chance after three epochs, and all was trained again.
 
 Two skeletons (digits201_skeletons.csv): 40 other random classes (seed 202), seeds 0 and 1, ten epochs, once in `digits201_network` and once in NAS-Bench-201's
 own skeleton made small (`network201` with 8 channels and one cell a stage: a 3×3 stem and residual blocks with 3×3 convolutions between the stages).
@@ -22,10 +22,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
 os.environ["OMP_NUM_THREADS"] = "1"
-import numpy as np, pandas as pd
+import numpy as np, pandas as pd, torch
 
 from common import HERE, Rows, conditions, main, markdown_table, write_conditions
-from course_lib.cells import EDGES, Cell201, cell201_space
+from course_lib.cells import Cell201, cell201_space, digits201_network, network201
+from course_lib.nas import train_digits201
 
 EPOCHS, N_IMAGES, N_REPEATED = (3, 10), 359, 1000
 SKELETONS = "digits201", "NAS-Bench-201, small"
@@ -50,9 +51,6 @@ def tasks():
 
 def trained(cell, seed):
     "One row of digits201.csv."
-    import torch
-    from course_lib.nas import train_digits201
-    torch.set_num_threads(1)
     row = dict(cell=str(cell), seed=seed)
     for epochs in EPOCHS:
         start = time.process_time()
@@ -64,10 +62,6 @@ def trained(cell, seed):
 
 def in_skeleton(skeleton, cell, seed):
     "One row of digits201_skeletons.csv."
-    import torch
-    from course_lib.cells import digits201_network, network201
-    from course_lib.nas import train_digits201
-    torch.set_num_threads(1)
     build = digits201_network if skeleton == SKELETONS[0] else lambda cell: network201(cell, channels=8, n=1, n_in=1)
     result = train_digits201(cell, 10, seed, device="cpu", build=build)
     return dict(skeleton=skeleton, cell=str(cell), seed=seed, **{part: round(result[part]*N_IMAGES) for part in ("valid", "test")}, params=result["params"])
@@ -75,16 +69,13 @@ def in_skeleton(skeleton, cell, seed):
 
 def stale(cell, seed):
     "One row of digits201_stale.csv."
-    import torch
-    from course_lib.nas import train_digits201
-    torch.set_num_threads(1)
     return dict(cell=str(cell), seed=seed, valid=round(train_digits201(cell, 3, seed, device="cpu", fresh_norms=False)["valid"]*N_IMAGES))
 
 
 def finish(rows, function, todo, workers):
     "Run what isn't in the rows yet, in processes of one thread each."
-    start, n, todo = time.time(), 0, [task for task in todo if tuple(map(str, task)) not in rows.done]
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    start, n, todo = time.time(), 0, [task for task in todo if task not in rows]
+    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         for future in as_completed([pool.submit(function, *task) for task in todo]):
             rows.add(**future.result())
             n += 1

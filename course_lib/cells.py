@@ -588,10 +588,7 @@ def operation201(
 ) -> nn.Module:
     "An operation of NAS-Bench-201 (Dong & Yang 2020), from N×C×H×W to the same shape. Raises ValueError for an unknown name."
     _check_op(name, OPS_201)
-    if name == "none": return Zero()
-    if name == "skip_connect": return nn.Identity()
-    if name == "avg_pool_3x3": return nn.AvgPool2d(3, 1, 1, count_include_pad=False)
-    return ReLUConvBN(channels, channels, int(name[-1]), affine)
+    return ReLUConvBN(channels, channels, int(name[-1]), affine) if name.startswith("nor_conv") else operation(name, channels)
 
 # %% ../nbs/11_cells.ipynb #db07576f
 class CellNet201(nn.Module):

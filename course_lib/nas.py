@@ -28,8 +28,9 @@ from .surrogates import _columns, _Cube
 @cache
 def _digits_tensors(device):
     "Training, validation and test images of digits with their classes, the first 800 for training."
-    parts = [(torch.as_tensor(p.x).to(device), torch.as_tensor(p.y).to(device)) for p in (digits().train, digits().valid, digits().test)]
-    return [(parts[0][0][:800], parts[0][1][:800]), *parts[1:]]
+    split = digits()
+    train, valid, test = [(torch.as_tensor(p.x).to(device), torch.as_tensor(p.y).to(device)) for p in (split.train, split.valid, split.test)]
+    return [tuple(t[:800] for t in train), valid, test]
 
 def train_digits201(
     cell,                 # a `Cell201`, or what else `build` takes
@@ -142,8 +143,9 @@ def digits201() -> CellTable:
     """The course's own table: every distinct cell trained on digits by `train_digits201`, 3 epochs for the search signal, 10 for the test accuracy. Raises DataError for a damaged file.
 
     `repeats` holds the 1,000 cells that were trained with three seeds."""
-    rows = _digits201_rows().assign(unique=lambda d: [Cell201.from_str(c).unique for c in d.cell])
-    results = rows[rows.seed == 0].set_index("unique").drop(columns=["cell", "seed", "params", "macs"])
+    rows = _digits201_rows()
+    first = rows[rows.seed == 0]
+    results = first.drop(columns=["cell", "seed", "params", "macs"]).set_index(pd.Index([Cell201.from_str(c).unique for c in first.cell], name="unique"))
     cells = [Cell201.from_config(config) for config in CellTable.space.grid()]
     df = results.loc[[cell.unique for cell in cells]].reset_index().set_axis(list(map(str, cells)))
     table = CellTable("digits201", _with_costs(df, digits201_network, (1, 8, 8)), "benchmarks/digits201.py, scikit-learn's digits")
@@ -152,7 +154,7 @@ def digits201() -> CellTable:
 
 # %% ../nbs/12_nas.ipynb #1b693aa1
 class _Inert:
-    "Stands for a class or function of pandas in a pickled file: it keeps what it is given, and runs nothing."
+    "Stands for a class or function of pandas or NumPy in a pickled file: it keeps what it is given, and runs nothing."
     args, kwargs, state = (), {}, None
     def __init__(self, *args, **kwargs): self.args, self.kwargs = args, kwargs
     def __setstate__(self, state): self.state = state
