@@ -116,7 +116,7 @@ def run_digits():
 
 
 def run_cifar():
-    split, found, paths = cifar10(n_train=4000, n_valid=1000, n_test=0), cifar_rows(), path_rows()
+    split, found, paths = cifar10(n_train=4000, n_valid=1000, n_test=1), cifar_rows(), path_rows()
     x, valid = [F.avg_pool2d(torch.as_tensor(part.x), 2) for part in (split.train, split.valid)]
     mean, std = x.mean((0, 2, 3), keepdim=True), x.std((0, 2, 3), keepdim=True)
     x, y, valid = (x - mean)/std, torch.as_tensor(split.train.y), ((valid - mean)/std, torch.as_tensor(split.valid.y))
