@@ -132,6 +132,7 @@ def train_supernet(
     lr:float=0.1,      # of SGD, falling to 0 along a cosine, a step at a time
     train=None,        # images and classes; None: the first 800 of digits
     batch:int=64,      # images at a time
+    clip:float=1.,     # the longest gradient; longer ones are scaled down to it (ENAS: 5)
     draw=None,         # from a NumPy Generator to a cell, for every batch; None: uniform over the space
     after_epoch=None,  # called with the number of the epoch, from 0
     device=None,       # cuda, else mps, else cpu
@@ -155,6 +156,7 @@ def train_supernet(
             losses.append(loss.item())
             if not math.isfinite(losses[-1]): raise FloatingPointError(f"the loss became {losses[-1]} at step {len(losses)}, in epoch {epoch + 1} of {epochs}: lower lr, which is {lr:g}, or look at the images.")
             loss.backward()
+            nn.utils.clip_grad_norm_(supernet.parameters(), clip)       # a path that is seldom taken meets weights that moved meanwhile
             opt.step()
             opt.zero_grad()
             schedule.step()
@@ -272,7 +274,7 @@ class ENASController(ReinforceLSTM):
         (-(reward - self._baseline)*log_p - self.entropy*entropy).backward()
         self._adam.step()
         self._baseline = self.decay*self._baseline + (1 - self.decay)*reward
-        return float(entropy)
+        return entropy.item()
 
 # %% ../nbs/13_weight_sharing.ipynb #25d28a07
 def enas(
