@@ -2,7 +2,8 @@
 
 `python benchmarks/weight_sharing.py` makes what is missing (about half an hour on one core; resumable) and writes the table.
 
-A supernet over digits201's space is trained for 30, 100, 300 and 1,000 epochs, with seeds 0 to 2 (300 epochs: 0 to 9), along uniformly drawn paths and along paths that ENAS's policy draws.
+A supernet over digits201's space is trained for 30, 100, 300 and 1,000 epochs, with seeds 0 to 2 (300 epochs: 0 to 9), along uniformly drawn paths and along paths that ENAS's policy draws
+(not for 1,000 epochs: planned, and left out for want of time when the runs of 30 and 100 epochs were done and their accuracies not yet looked at).
 With seeds 0 to 2 it then judges the 1,000 cells of digits201 that were trained separately with three seeds: share of the 359 validation images named rightly, batch norm's statistics from these images.
 What the cells are really worth: the mean test accuracy of their three separate trainings. No shared weight has seen a test image.
 
@@ -56,7 +57,8 @@ def run():
     for extra in (False, True):                       # the seeds that every length has come first
         for epochs in EPOCHS:
             for seed in seeds(epochs)[3:] if extra else seeds(epochs)[:3]:
-                for method in METHODS: one_supernet(method, epochs, seed)
+                for method in METHODS:
+                    if (method, epochs) != ("ENAS", 1000): one_supernet(method, epochs, seed)
     write_conditions(NAME, "numpy", "torch", "scikit-learn")
 
 
