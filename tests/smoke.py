@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.automl import AutoMLClassifier
 from course_lib.cells import DARTS_V2, Cell201, Genotype, Network, count_macs, count_params, plot_genotype
+from course_lib.darts import DARTSNetwork, FastDARTSNetwork, discretise, one_hot, search
 from course_lib.data import digits, tabular
 from course_lib.halving import Hyperband
 from course_lib.lr_finder import LRFind, lr_find
@@ -16,6 +17,7 @@ from course_lib.search import RandomSearch, minimize
 from course_lib.spaces import Choice, Float, Space
 from course_lib.surrogates import TPE, ForestSearch, GPSearch
 from course_lib.transfer import Transfer, features, logme, pretrained
+from course_lib.weight_sharing import SuperNet, random_sharing
 
 split = digits()
 assert split.train.x.shape[1:] == (1, 8, 8) and split.n_out == 10, split
@@ -65,6 +67,14 @@ assert len(found) == 50 and cells.loss(found[-1]) < cells.loss(found[0]) and 0.9
 cell = Cell201.from_config(found[-1])
 once = train_digits201(cell, epochs=1, device="cpu")
 assert once["params"] == cells.info(found[-1])["params"] and once["test"] > 0.1 and naswot(once["network"], torch.as_tensor(split.train.x[:16])) > 0, once
+
+shared = random_sharing(SuperNet(), epochs=1, n=5, device="cpu")
+assert len(shared["judged"]) == 5 and 0 <= shared["valid"] <= 1, shared
+halves = [(torch.as_tensor(split.train.x[a : a + 128]), torch.as_tensor(split.train.y[a : a + 128])) for a in (0, 128)]
+network = FastDARTSNetwork("201", channels=4, n_in=1)
+gradients = search(network, *halves, epochs=2, device="cpu", progress=False)
+assert len(gradients.history) == 2 and discretise(network, p=one_hot(network, gradients.cell)) == gradients.cell, gradients
+DARTSNetwork("201", channels=4, n_in=1).load_state_dict(network.state_dict())
 
 from fastai.learner import Learner  # course_lib.lr_finder has given it lr_range_test
 
