@@ -17,7 +17,8 @@ Kendall's tau (tau-b, as there are ties) and Spearman's correlation over the 1,0
 Regret. 100 of the 1,000 cells are drawn, 2,000 times; the one with the best signal is chosen (ties: the first drawn). Regret: the best true worth among the 1,000 less that of the chosen cell, points.
 Searches, 300 epochs, ten seeds. The best of 100 cells by shared accuracy (random cells; with ENAS, cells that the policy draws); and the ten best of these, trained separately for three epochs, the best of which is kept.
   What counts: test accuracy in digits201's table. Beside them random search and evolution (population 10, sample 3) that train separately, on the table, for as many processor seconds (100 runs each), the median cell and the cell with the most parameters.
-Seconds are of the processor, one core. After every supernet three random cells are trained separately, three and ten epochs, in the same process, so that both are measured under the same conditions.
+Seconds are of the processor, one core. After every supernet three random cells are trained separately, three and ten epochs, in the same process, so that both are measured under the same conditions. (The machine had other work
+  during the run, which makes processor seconds longer too: trust ratios more than seconds.)
 Norms. With 300 epochs and seeds 0 to 2, 200 of the cells are judged with three kinds of statistics: of the validation images ("batch"), taken anew for every path from the training images ("fresh"), as training left them ("stale").
 
 Claim 17, about 1000 times less computation. Statistic: seconds of 1,000 separate trainings of ten epochs, by those timed in this run, over seconds of training the supernet for 300 epochs and judging 1,000 cells; median of three seeds.
