@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ONLY, LESSON, ALL = (os.environ.get(name, "") for name in ("ONLY", "LESSON", "ALL"))
-PARTS = ["sync", "hygiene", "lab", "benchmarks", "search", "automl", "transfer", "nas", "notebooks", "wheel", "browser"]  # in this order: quick ones first
+PARTS = ["sync", "hygiene", "lab", "benchmarks", "search", "automl", "transfer", "nas", "darts", "notebooks", "wheel", "browser"]  # in this order: quick ones first
 BAD, GOOD, SKIP = "FAILED", "passed", "skipped"
 
 outcomes = {}  # test -> (row of the table, seconds, result)
