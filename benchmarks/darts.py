@@ -20,7 +20,9 @@ in the 24 GB of the machine. The aims (the issue's): weight and first-order sear
 version's exact second order at most 2 times its finite difference (median of that ratio in the same repetition).
 
 Kept: what the forward pass keeps for the backward pass, unique storages without parameters, in MiB per image. Peak: how much a fresh process's largest
-resident memory grows in one weight step, in MiB (Linux; measured on the CPU)."""
+resident memory grows in one weight step, in MiB (Linux; measured on the CPU).
+
+The committed run shared two cores with other processes, which makes seconds longer for both versions and ratios noisier."""
 import os, sys, time
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -189,7 +191,9 @@ def table():
             ratios[key, step] = fast/minimal
             seconds[key, step] = np.median(fast)
             lines.append([f"{key[2]}, batch {key[3]}" + ("" if key[:2] == ("CPU", "fp32") else f", {key[0]}, {key[1]}"), label, f"{np.median(minimal):.3g}", f"{np.median(fast):.3g}", *quartiles(fast/minimal), len(fast)])
-        if {"exact", "difference"} <= steps.keys(): estimates.append([f"{key[2]}, batch {key[3]}", *[f"{v:.2f}" for version in (0, 1) for v in [np.median(steps["exact"][:, version]/steps["difference"][:, version])]]])
+        if {"exact", "difference"} <= steps.keys():
+            minimal, fast = np.median(steps["exact"]/steps["difference"], axis=0)
+            estimates.append(f"{key[2]}, batch {key[3]}: {minimal:.2f} for the minimal version, {fast:.2f} for the fast one")
         if key[0] != "CPU" and "search" in steps: seconds[key, "50 epochs"] = np.median(steps["search"][:, 1])*50*(25000//key[3])/60
     kept_rows = Rows("darts_memory", ["setting", "batch", "version"], ["kept", "peak"]).rows
     by_version = {(r["setting"], r["batch"], r["version"]): r for r in kept_rows}
@@ -210,7 +214,7 @@ def table():
     return (f"# DARTS: a step of the supernet\n\nMade by benchmarks/darts.py; what is measured stands at its beginning. {conditions('darts')}\n\n"
             "## A step, beside the minimal version\n\n" + markdown_table(head, lines)
             + "\nMedians over repetitions in turns; on the CPU processor time of one thread, single precision. Exact second order over finite difference, medians: "
-            + "; ".join(f"{name}: {minimal} for the minimal version, {fast} for the fast one" for name, minimal, fast in estimates) + ".\n\n"
+            + "; ".join(estimates) + ".\n\n"
             "## The aims\n\n" + "".join(f"- {v[0].upper()}{v[1:]}\n" for v in verdicts) + "\n"
             "## Memory\n\n" + markdown_table(["supernet", "version", "kept for the backward pass, MiB per image", "of the minimal", "peak in a weight step, MiB"], memory_lines)
             + "\n## On a GPU\n\n" + ("The paper's first-order search on CIFAR-10 (50 epochs of 25,000 images), extrapolated from the steps above: " + "; ".join(gpu) + ".\n" if gpu else
