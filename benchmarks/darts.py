@@ -217,6 +217,7 @@ def table():
             + "; ".join(estimates) + ".\n\n"
             "## The aims\n\n" + "".join(f"- {v[0].upper()}{v[1:]}\n" for v in verdicts) + "\n"
             "## Memory\n\n" + markdown_table(["supernet", "version", "kept for the backward pass, MiB per image", "of the minimal", "peak in a weight step, MiB"], memory_lines)
+            + "\nWith checkpoints the inputs of the cells, which are kept as well, aren't counted in the first column of figures; the peak has them.\n"
             + "\n## On a GPU\n\n" + ("The paper's first-order search on CIFAR-10 (50 epochs of 25,000 images), extrapolated from the steps above: " + "; ".join(gpu) + ".\n" if gpu else
               "Not measured: no GPU was at hand. The script measures float32 and bfloat16, batches of 64 to 512, with and without torch.compile and CUDA graphs, where there is one, so the aim of 15 minutes for the paper's search is open.\n"))
 
