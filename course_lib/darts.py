@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from .cells import _DARTS_OPS, _op_style, EDGES, OPS_201, Cell201, FactorizedReduction, Genotype, ReLUConvBN, digits201_network, operation, operation201
 from .data import default_device
 from .halving import load_checkpoint, save_checkpoint
+from .weight_sharing import _batches, _checked_part
 
 # %% ../nbs/14_darts.ipynb #85d639f7
 class MixedOp(nn.ModuleList):
@@ -163,10 +164,14 @@ def first_order(
     network, # a `DARTSNetwork`
     valid,   # a batch of validation images and their classes
 ):           # the loss, and its gradient for each of `network.architecture()`
-    "∇α L_valid(w, α): the weights are taken as they are."
-    a = network.architecture()
-    loss = F.cross_entropy(network(valid[0]), valid[1])
-    return loss.detach(), torch.autograd.grad(loss, a)
+    "∇α L_valid(w, α): the weights are taken as they are, and no gradients of theirs are worked out."
+    a, w = network.architecture(), network.weights()
+    for p in w: p.requires_grad_(False)
+    try:
+        loss = F.cross_entropy(network(valid[0]), valid[1])
+        return loss.detach(), torch.autograd.grad(loss, a)
+    finally:
+        for p in w: p.requires_grad_(True)
 
 # %% ../nbs/14_darts.ipynb #b4ac7108
 def second_order(
@@ -212,7 +217,7 @@ def discretise(
     p = {kind: w.detach().clone() for kind, w in (network.mixture() if p is None else p).items()}
     if not all(w.isfinite().all() for w in p.values()): raise ValueError("the weights of the operations aren't finite, so there is nothing to choose from: search again with a lower alpha_lr.")
     if rule == "weight": return _as_cell(network, {kind: _heaviest(network, kind, w.cpu().numpy().astype(float), max_skips) for kind, w in p.items()})
-    train, valid = [_checked_part(name, part, network) for name, part in dict(train=train, valid=valid).items()]
+    train, valid = [_search_part(name, part, network) for name, part in dict(train=train, valid=valid).items()]
     return _as_cell(network, _perturb(copy.deepcopy(network).train(), p, train, valid, epochs, seed))
 
 def _heaviest(network, kind, w, max_skips):
@@ -282,16 +287,12 @@ def _judge(network, data, p=None):
     if not loss.isfinite(): raise FloatingPointError("the validation loss isn't finite: search again with a lower lr or alpha_lr.")
     return loss.item(), (scores.argmax(1) == data[1]).float().mean().item()
 
-def _checked_part(name, part, network):
-    "Images and classes as the network takes them, or a ValueError that says what is wrong with them."
-    try: x, y = [torch.as_tensor(t).detach() for t in part]
-    except (TypeError, ValueError, RuntimeError): raise ValueError(f"{name} must be a pair of images and classes, tensors or arrays; α learns from images that the weights don't see, so both parts are needed.") from None
-    if x.ndim != 4 or y.ndim != 1 or len(x) != len(y) or len(x) < 2 or x.shape[1] != network.n_in: raise ValueError(f"{name} must be at least two images N×{network.n_in}×H×W and N classes, not {tuple(x.shape)} and {tuple(y.shape)}.")
-    if not x.is_floating_point() or not x.isfinite().all(): raise ValueError(f"the images of {name} must be finite floats: look for NaN, or divide whole numbers by 255.")
-    if y.is_floating_point() or y.dtype == torch.bool or y.min() < 0 or y.max() >= network.n_out: raise ValueError(f"the classes of {name} must be whole numbers from 0 to {network.n_out - 1}.")
+def _search_part(name, part, network):
+    "Images and classes as the network takes them. Raises ValueError for what nothing can be learned from."
+    if part is None: raise ValueError(f"{name} is missing: α learns from images that the weights don't see, so both parts are needed.")
+    x, y = _checked_part(name, part, network)
     if len(y.unique()) < 2: raise ValueError(f"all images of {name} are of one class, so there is nothing to learn: shuffle before you split.")
-    like = next(network.parameters())
-    return x.to(like.device, like.dtype), y.to(like.device, torch.long)
+    return x, y
 
 # %% ../nbs/14_darts.ipynb #bdd0050b
 @dataclass
@@ -353,7 +354,7 @@ def search(
     if order not in (1, 2): raise ValueError(f"order must be 1 or 2, not {order!r}.")
     if epochs < 1 or batch < 2 or seed < 0: raise ValueError(f"epochs must be at least 1, a batch at least 2 images (batch norm compares them) and seed not negative, not {epochs}, {batch} and {seed}.")
     network.to(default_device(device))
-    parts = {name: _checked_part(name, part, network) for name, part in dict(train=train, valid=valid).items()}
+    parts = {name: _search_part(name, part, network) for name, part in dict(train=train, valid=valid).items()}
     settings = dict(space=network.space, network=_shapes(network), epochs=epochs, batch=batch, order=order, exact=exact, lr=lr, lr_min=lr_min, weight_decay=weight_decay,
                     alpha_lr=alpha_lr, alpha_decay=alpha_decay, warmup=warmup, amp=str(amp), seed=seed)
     run = _Run(network, parts, settings, augment, amp)
@@ -373,10 +374,6 @@ def search(
     p = run.mixtures[-1 if run.take is None else run.take]
     return SearchResult(discretise(network, p=p), pd.DataFrame(run.history), mixtures, network, run.stopped or f"{epochs} epochs", checkpoint)
 
-def _batches(n, size, generator):
-    "The numbers from 0 to n - 1 in random order, in batches; a last one of a single image is left out."
-    return [at for at in torch.randperm(n, generator=generator).split(size) if len(at) > 1]
-
 def _weight_step(network, opt, batch, p=None, amp=None):
     "One step of the weights downhill on a training batch; no gradient of α is worked out."
     with torch.autocast(batch[0].device.type, amp, enabled=amp is not None): loss = F.cross_entropy(network(batch[0], p), batch[1])
@@ -385,6 +382,7 @@ def _weight_step(network, opt, batch, p=None, amp=None):
     for w, g in zip(weights, torch.autograd.grad(loss, weights)): w.grad = g
     nn.utils.clip_grad_norm_(weights, 5)
     opt.step()
+    opt.zero_grad()
     return loss.item()
 
 def _alpha_optimiser(network, lr, decay): return torch.optim.Adam(network.architecture(), lr, betas=(0.5, 0.999), weight_decay=decay)
@@ -396,11 +394,14 @@ def _alpha_step(network, opt, train, valid, rate, order, exact, amp=None):
     if not (loss.isfinite() and all(g.isfinite().all() for g in grads)): raise FloatingPointError("the gradient of α isn't finite: search again with a lower lr or alpha_lr.")
     for a, g in zip(network.architecture(), grads): a.grad = g
     opt.step()
+    opt.zero_grad()
     return loss.item()
 
 def _digest(parts):
     digest = hashlib.sha256()
-    for t in (t.cpu().contiguous() for part in parts.values() for t in part): digest.update(f"{t.shape}{t.dtype}".encode() + t.numpy().tobytes())
+    for t in (t.cpu().contiguous() for part in parts.values() for t in part):
+        digest.update(f"{t.shape}{t.dtype}".encode())
+        digest.update(t.numpy().data)
     return digest.hexdigest()[:16]
 
 def _shapes(network): return hashlib.sha256(str([(name, tuple(t.shape)) for name, t in network.state_dict().items()]).encode()).hexdigest()[:16]
@@ -455,7 +456,7 @@ class _Run:
         if other := next((name for name in self.about if about.get(name) != self.about[name]), None):
             raise ValueError(f"the checkpoint in {folder} is of another search, {other} {about.get(other)} and not {self.about[other]}: take another folder.")
         try:
-            for part, name in ((self.network, "network"), (self.opt, "opt"), (self.alpha_opt, "alpha_opt")): part.load_state_dict(saved[name])
+            for part, name in ((self.opt, "opt"), (self.alpha_opt, "alpha_opt"), (self.network, "network")): part.load_state_dict(saved[name])
             self.history, self.mixtures, self.take, self.stopped = [saved[name] for name in ("history", "mixtures", "take", "stopped")]
         except Exception as e: raise ValueError(f"the checkpoint in {folder} is damaged ({type(e).__name__}): delete it to begin again.") from e
 
@@ -596,15 +597,18 @@ class _Trilinear(torch.autograd.Function):
 
 # %% ../nbs/14_darts.ipynb #f7539910
 class _Depthwise:
-    "x∗w for a k×k convolution of each channel alone, at the price of a forward pass in each direction. (PyTorch's own gradients of it take 10 to 40 times that on a CPU if the kernel is dilated or wider than 3.)"
-    def __init__(self, shape, k, stride, dilation): self.shape, self.k, self.stride, self.dilation = shape, k, stride, dilation
+    "x∗w for T k×k convolutions of each of x's C channels alone, at about the price of a forward pass in each direction. (PyTorch's own gradients take many times as long on a CPU where the kernel is dilated or wider than 3.)"
+    def __init__(self, shape, copies, k, stride, dilation): # of x; T
+        self.shape, self.copies, self.k, self.stride, self.dilation = shape, copies, k, stride, dilation
 
     def __call__(self, out, a, b):
-        c, s, d = self.shape[1], self.stride, self.dilation
-        if out == "y": return F.conv2d(a, b, None, s, d*(self.k//2), d, c)
+        s, d, wide = self.stride, self.dilation, self.shape[1]*self.copies
+        if out != "x" and self.copies > 1: a = torch.cat([a]*self.copies, 1)
+        if out == "y": return F.conv2d(a, b, None, s, d*(self.k//2), d, wide)
         if out == "w": return self.kernel(a, b)
-        if s == 1: return F.conv2d(b, a.flip(2, 3), None, 1, d*(self.k//2), d, c)    # correlation with the kernel turned round
-        return self.aten(b, b.new_empty(self.shape).contiguous(memory_format=torch.channels_last), a, [True, False, False])[0]
+        if s == 1: x = F.conv2d(b, a.flip(2, 3), None, 1, d*(self.k//2), d, wide)     # correlation with the kernel turned round
+        else: x = self.aten(b, b.new_empty(self.shape[0], wide, *self.shape[2:]).contiguous(memory_format=torch.channels_last), a, [True, False, False])[0]
+        return reduce(torch.add, x.chunk(self.copies, 1))
 
     def aten(self, y, x, w, mask):
         s, d, (kh, kw) = self.stride, self.dilation, w.shape[2:]
@@ -614,7 +618,7 @@ class _Depthwise:
         "The product for w."
         k = self.k
         if x.device.type != "cpu": return self.aten(y, x, y.new_empty(x.shape[1], 1, k, k), [False, True, False])[1]
-        if self.dilation == 2: return _Depthwise(None, k, 1, 1).kernel(_interleaved(x), _interleaved(y))
+        if self.dilation == 2: return _Depthwise(None, 1, k, 1, 1).kernel(_interleaved(x), _interleaved(y))
         def part(x, width):      # of a kernel of at most three columns
             y_wide = F.pad(y, (0, (x.shape[3] - 1)//self.stride + 1 - y.shape[3]))
             return self.aten(y_wide, x, y.new_empty(x.shape[1], 1, k, width), [False, True, False])[1]
@@ -640,11 +644,11 @@ class _Pointwise:
 
 # %% ../nbs/14_darts.ipynb #5bcd819f
 def _depthwise(x, convs):
-    "N×TC×H×W through T depthwise convolutions of C channels each."
-    conv = convs[0]
+    "N×C×H×W or N×TC×H×W through T depthwise convolutions of C channels each, side by side."
+    conv, w = convs[0], torch.cat([c.weight for c in convs]).to(x.dtype)
     k, s, d = conv.kernel_size[0], conv.stride[0], conv.dilation[0]
     if s == d == 2: x, s, d = x[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last), 1, 1     # it reads no other pixels
-    return _Trilinear.apply(_Depthwise(x.shape, k, s, d), "y", x, torch.cat([c.weight for c in convs]).to(x.dtype))
+    return _Trilinear.apply(_Depthwise(x.shape, len(w)//x.shape[1], k, s, d), "y", x, w)
 
 def _pointwise(x, convs):
     "N×TC×H×W through T 1×1 convolutions of C channels each."
@@ -654,16 +658,20 @@ def _pointwise(x, convs):
 class _Norms:
     "Batch norms side by side; their running statistics are kept by `update`, all at once."
     def __init__(self): self.seen = []
+
     def __call__(self, x, norms, weight=None): # N×TC×H×W, T norms of C channels each; or N×C×H×W that all of them see
         bias = None if weight is None else torch.zeros_like(weight)
-        if not norms[0].training:
-            mean, var = torch.cat([n.running_mean for n in norms]), torch.cat([n.running_var for n in norms])
-            return F.batch_norm(x, mean, var, weight, bias, False, 0, norms[0].eps)
-        mean, var = norms[0].running_mean.new_zeros(2, x.shape[1])
-        y = F.batch_norm(x, mean, var, weight, bias, True, 1., norms[0].eps)          # momentum 1: they are the batch's
-        parts = zip(mean.split(norms[0].num_features), var.split(norms[0].num_features))
-        self.seen += zip(norms, [*parts]*(len(norms)*norms[0].num_features//x.shape[1]))
-        return y
+        mean, var = self.stats(x.shape[1], norms)
+        return F.batch_norm(x, mean, var, weight, bias, norms[0].training, 1., norms[0].eps)       # momentum 1: the batch's mean and variance come back
+
+    def stats(self, channels, norms):
+        "Where PyTorch reads mean and variance in evaluation, and leaves the batch's in training."
+        if not norms[0].training: return torch.cat([n.running_mean for n in norms]), torch.cat([n.running_var for n in norms])
+        stats = norms[0].running_mean.new_zeros(2, channels)
+        parts = [*zip(*[s.split(norms[0].num_features) for s in stats])]
+        self.seen += zip(norms, parts*(len(norms)//len(parts)))
+        return stats
+
     def update(self):
         if not self.seen: return
         torch._foreach_lerp_([b for n, _ in self.seen for b in (n.running_mean, n.running_var)], [s for _, stats in self.seen for s in stats], self.seen[0][0].momentum)
@@ -688,23 +696,22 @@ class _FastEdges:
 
     def nodes_from(self, states, n, p, norms):
         "The `n` nodes after the inputs `states`; p is edges×operations."
-        row, inputs, done, sums = {edge: e for e, edge in enumerate(self.edges)}, len(states), [], 0
+        row, inputs, done, sums = dict(zip(self.edges, p.unbind())), len(states), [], 0
         for i in range(inputs + n - 1):
             if i < inputs: x = states[i]
             else:                                            # all that enters this node has arrived
                 x, sums = sums.split([x.shape[1], sums.shape[1] - x.shape[1]], 1)
                 done.append(x)
             leaving = [f"{i}-{j}" for j in range(max(i + 1, inputs), inputs + n)]
-            sums = sums + self.leave(x, [self.edges[e] for e in leaving], p[[row[e] for e in leaving]], norms)
+            sums = sums + self.leave(x, [self.edges[e] for e in leaving], torch.stack([row[e] for e in leaving]), norms)
         return [*done, sums]
 
     def leave(self, x, edges, p, norms):
         "What the T `edges` that leave `x` (N×C×H×W) carry, side by side: N×TC×H'×W'."
         T, C, alike, out = len(edges), x.shape[1], [], []
         relu = F.relu(x)
-        wide = torch.cat([relu]*T, 1) if self.kind != "cell" else None
         for ops, weight in zip(zip(*edges), p.T):             # the same operation of all edges, and its weights
-            op, per_channel = ops[0], weight.repeat_interleave(C)
+            op, per_channel = ops[0], weight[:, None].repeat(1, C).flatten()
             if isinstance(op, Zero): continue
             if isinstance(op, (nn.Identity, nn.AvgPool2d)): alike.append((op(x), weight))
             elif isinstance(op, ReLUConvBN): out.append(norms(F.conv2d(relu, torch.cat([o[1].weight for o in ops]), padding=op[1].padding), [o[2] for o in ops], per_channel))
@@ -714,11 +721,10 @@ class _FastEdges:
                 if self.training: alike.append((norms(pooled, [o[1] for o in ops]), weight))
                 else: out.append(norms(torch.cat([pooled]*T, 1), [o[1] for o in ops], per_channel))
             else:
-                y = wide
+                y = relu
                 for i in range(0, len(op), 4):                # ReLU, depthwise, pointwise, norm: once or twice
-                    last = i + 4 == len(op)
-                    y = _pointwise(_depthwise(y if i == 0 else F.relu(y, inplace=True), [o[i + 1] for o in ops]), [o[i + 2] for o in ops])
-                    y = norms(y, [o[i + 3] for o in ops], per_channel if last else None)
+                    y = _depthwise(y if i == 0 else F.relu(y, inplace=True), [o[i + 1] for o in ops])
+                    y = norms(_pointwise(y, [o[i + 2] for o in ops]), [o[i + 3] for o in ops], per_channel if i + 4 == len(op) else None)
                 out.append(y)
         if alike: out.append(_mixed_alike(*zip(*alike)))
         return reduce(torch.Tensor.add_, out)

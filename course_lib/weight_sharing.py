@@ -17,6 +17,7 @@ from torch.optim.swa_utils import update_bn
 from .cells import _DARTS_OPS, EDGES, OPS_201, Cell, Cell201, CellNet201, Genotype, cell201_space, darts_space, digits201_network, operation, operation201
 from .data import default_device
 from .nas import ReinforceLSTM, _digits_tensors
+from .spaces import Space
 
 # %% ../nbs/13_weight_sharing.ipynb #1a783c1d
 class SharedCell201(CellNet201):
@@ -30,7 +31,9 @@ class SharedCell201(CellNet201):
         self.cell = None
 
     @property
-    def edges(self): return {edge: self.choices[edge][op] for edge, op in self.cell.to_config().items() if op != "none"}    # what CellNet201's forward runs
+    def edges(self):                         # what CellNet201's forward runs
+        if self.cell is None: raise RuntimeError("no path is switched on: SuperNet.at(cell) does that.")
+        return {edge: self.choices[edge][op] for edge, op in self.cell.to_config().items() if op != "none"}
 
     @property
     def chosen(self): return [*self.edges.values()]
@@ -67,6 +70,7 @@ class SuperNet(nn.Module):
         space=None,              # `cell201_space()` if None, or `darts_space(nodes)`
     ):
         super().__init__()
+        if not isinstance(space, (Space, type(None))): raise ValueError(f"space must be cell201_space() or darts_space(nodes), not {space!r}.")
         self.build, self.space = build, cell201_space() if space is None else space
         n = len(self.space)//8                                   # nodes, if these are cells of the DARTS family
         if [*self.space] == [*EDGES]: self.kind, self.network = Cell201, build(SharedCell201)
@@ -79,7 +83,9 @@ class SuperNet(nn.Module):
     ):
         "The cell of this supernet's kind. Raises ValueError for one of another space, or one that it can't hold."
         if isinstance(cell, dict):
-            try: return self.kind.from_config(cell)
+            try:
+                self.space.check(cell)
+                return self.kind.from_config(cell)
             except ValueError as e: raise ValueError(f"this isn't a configuration of the supernet's space: {e}") from None
         if not isinstance(cell, self.kind): raise ValueError(f"this supernet holds cells of the kind {self.kind.__name__}, not {type(cell).__name__}.")
         if self.kind is Genotype:
@@ -104,12 +110,14 @@ class SuperNet(nn.Module):
         cell,        # as for `path`
     ) -> nn.Module:
         "The stand-alone network of `cell`, with a copy of the shared weights."
-        network, alone = self.at(cell), self.build(self.path(cell))
+        network = self.at(cell)
+        with torch.random.fork_rng(devices=[]): alone = self.build(self.path(cell))
+        alone.to(next(self.parameters()))
         ours, theirs = network.state_dict(), alone.state_dict()
         alone.load_state_dict({name: ours.get(name, value) for name, value in theirs.items()})      # the skeleton
         for name, shared in self.shared.items():
             for a, b in zip(_operations(alone.get_submodule(name)), shared.chosen): a.load_state_dict(b.state_dict())
-        return alone.to(next(iter(ours.values())).device)
+        return alone
 
 def _shared_network(build, nodes):
     "The network of any genotype, its cells replaced by shared ones."
@@ -137,12 +145,12 @@ def train_supernet(
     device=None,       # cuda, else mps, else cpu
 ) -> dict:             # losses (one a step), seconds
     "Train one path a batch: SGD, Nesterov momentum 0.9, weight decay 5e-4. Operations off the path aren't touched. Raises ValueError for data that can't be learned from, FloatingPointError when the loss isn't finite."
-    device = device or default_device()
-    x, y = _part(train, "training", device, 0)
+    supernet.to(device or default_device())
+    x, y = _part(train, "training", supernet, 0)
+    if seed < 0: raise ValueError(f"seed must be 0 or more, not {seed}.")
     if epochs < 1: raise ValueError(f"epochs must be at least 1, not {epochs}.")
     if not 2 <= batch: raise ValueError(f"batch norm needs at least two images at a time, so batch can't be {batch}.")
     if len(y.unique()) < 2: raise ValueError("all training images are of one class, so there is nothing to learn: give images of at least two.")
-    supernet.to(device)
     draw, rng, order = draw or supernet.space.sample, np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     opt = torch.optim.SGD(supernet.parameters(), lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(opt, epochs*len(_batches(len(x), batch, order)))
@@ -160,16 +168,23 @@ def train_supernet(
             opt.zero_grad()
             schedule.step()
         if after_epoch: after_epoch(epoch)
+    if not all(p.isfinite().all() for p in supernet.parameters()): raise FloatingPointError(f"the weights aren't finite after the last step: lower lr, which is {lr:g}.")
     return dict(losses=losses, seconds=time.perf_counter() - start)
 
-def _part(data, name, device, number):
+def _part(data, name, supernet, number):
     "Images and classes of a part as tensors; digits' if None."
-    if data is None: return _digits_tensors(device)[number]
-    try: x, y = data
-    except (TypeError, ValueError): raise ValueError(f"the {name} part must be a pair of images and classes.") from None
-    x, y = torch.as_tensor(x).to(device), torch.as_tensor(y).to(device)
-    if len(x) < 2 or len(x) != len(y): raise ValueError(f"the {name} part must have at least two images and as many classes, not {len(x)} and {len(y)}.")
-    return x, y
+    return _digits_tensors(next(supernet.parameters()).device)[number] if data is None else _checked_part(f"the {name} part", data, supernet)
+
+def _checked_part(name, part, network):
+    "Images and classes as `network` takes them, or a ValueError that says what is wrong with them."
+    try: x, y = [torch.as_tensor(t).detach() for t in part]
+    except (TypeError, ValueError, RuntimeError): raise ValueError(f"{name} must be a pair of images and classes, tensors or arrays.") from None
+    n_in, n_out = [next(m for m in network.modules() if isinstance(m, nn.Conv2d)).in_channels, [m for m in network.modules() if isinstance(m, nn.Linear)][-1].out_features]
+    if x.ndim != 4 or y.ndim != 1 or len(x) != len(y) or len(x) < 2 or x.shape[1] != n_in: raise ValueError(f"{name} must be at least two images N×{n_in}×H×W and N classes, not {tuple(x.shape)} and {tuple(y.shape)}.")
+    if not x.is_floating_point() or not x.isfinite().all(): raise ValueError(f"the images of {name} must be finite floats: look for NaN, or divide whole numbers by 255.")
+    if y.is_floating_point() or y.dtype == torch.bool or y.min() < 0 or y.max() >= n_out: raise ValueError(f"the classes of {name} must be whole numbers from 0 to {n_out - 1}.")
+    like = next(network.parameters())
+    return x.to(like.device, like.dtype), y.to(like.device, torch.long)
 
 def _batches(n, size, order):
     "Numbers of the images of each batch; a last one of a single image is left out, since batch norm can't use it."
@@ -185,20 +200,21 @@ def shared_accuracy(
     train=None,          # the training part, for "fresh"; None: the first 800 of digits
     batch:int=64,        # images at a time, for "fresh"
 ) -> float:
-    "Share of the images that a path of the supernet names rightly. Weights stay as they are; fresh norms replace the running statistics. Raises ValueError for another kind of norms."
+    "Share of the images that a path of the supernet names rightly. The supernet stays as it is. Raises ValueError for another kind of norms, FloatingPointError if scores aren't finite."
     if norms not in ("batch", "fresh", "stale"): raise ValueError(f"norms must be 'batch', 'fresh' or 'stale', not {norms!r}.")
-    device = next(supernet.parameters()).device
-    (x, y), network, training = _part(data, "validation", device, 1), supernet.at(cell), supernet.training
-    if norms == "fresh":
-        images = _part(train, "training", device, 0)[0]
-        update_bn(images.split(batch), network)
+    (x, y), network, training = _part(data, "validation", supernet, 1), supernet.at(cell), supernet.training
+    buffers = {name: b.clone() for name, b in network.named_buffers()} if norms == "fresh" else {}
+    if norms == "fresh": update_bn(_part(train, "training", supernet, 0)[0].split(batch), network)
     network.eval()
     layers = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)] if norms == "batch" else []
     for m in layers: m.training, m.track_running_stats = True, False      # takes the statistics of these images, and keeps its own as they are
-    try: return (network(x).argmax(1) == y).float().mean().item()
+    try: scores = network(x)
     finally:
         for m in layers: m.track_running_stats = True
+        for name, b in buffers.items(): network.get_buffer(name).copy_(b)
         supernet.train(training)
+    if not scores.isfinite().all(): raise FloatingPointError("the scores of this path aren't finite, so it can't be judged: train again with a lower lr.")
+    return (scores.argmax(1) == y).float().mean().item()
 
 # %% ../nbs/13_weight_sharing.ipynb #dd0b4b19
 def choose_cell(
@@ -230,6 +246,7 @@ def random_sharing(
     return found | dict(losses=trained["losses"], train_seconds=trained["seconds"])
 
 def _check_search(n, valid, kwargs):
+    "The same for both searches."
     if n < 1: raise ValueError(f"a search must judge at least one cell, not {n}.")
     if valid is None and kwargs.get("train") is not None: raise ValueError("there is no validation part: give valid beside train, since cells must be judged on images that the weights haven't seen.")
 
@@ -292,8 +309,8 @@ def enas(
     _check_search(n, valid, kwargs)
     if steps < 1 or not 0 <= start < epochs: raise ValueError(f"the policy needs steps, and epochs in which to take them: it can't learn from {steps} after every epoch from {start} to {epochs}.")
     if reward_batch < 2: raise ValueError(f"batch norm needs at least two images at a time, so reward_batch can't be {reward_batch}.")
-    device = kwargs.get("device") or default_device()
-    x, y = valid = _part(valid, "validation", device, 1)
+    supernet.to(kwargs.get("device") or default_device())
+    x, y = valid = _part(valid, "validation", supernet, 1)
     policy = policy or ENASController(supernet.space, seed)
     rng, rewards, entropies, epoch_now = np.random.default_rng([seed, 2]), [], [], 0
     def draw(rng): return supernet.space.sample(rng) if epoch_now < start else policy.draw(rng)
