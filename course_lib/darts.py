@@ -165,7 +165,7 @@ def first_order(
     valid,   # a batch of validation images and their classes
 ):           # the loss, and its gradient for each of `network.architecture()`
     "∇α L_valid(w, α): the weights are taken as they are, and no gradients of theirs are worked out."
-    a, w = network.architecture(), network.weights()
+    a, w = network.architecture(), [p for p in network.weights() if p.requires_grad]
     for p in w: p.requires_grad_(False)
     try:
         loss = F.cross_entropy(network(valid[0]), valid[1])

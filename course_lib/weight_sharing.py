@@ -239,15 +239,16 @@ def random_sharing(
     **kwargs,          # for `train_supernet`: lr, train, batch, device, …
 ) -> dict:             # as `choose_cell`; also losses, train_seconds
     "Random search with weight sharing (Li & Talwalkar 2019): train uniformly drawn paths, then judge `n` random cells by the shared weights and keep the best. Raises ValueError for no cells or no validation part."
-    _check_search(n, valid, kwargs)
+    _check_search(n, seed, valid, kwargs)
     rng = np.random.default_rng([seed, 1])
     trained = train_supernet(supernet, epochs, seed, **kwargs)
     found = choose_cell(supernet, [supernet.space.sample(rng) for _ in range(n)], valid)
     return found | dict(losses=trained["losses"], train_seconds=trained["seconds"])
 
-def _check_search(n, valid, kwargs):
+def _check_search(n, seed, valid, kwargs):
     "The same for both searches."
     if n < 1: raise ValueError(f"a search must judge at least one cell, not {n}.")
+    if seed < 0: raise ValueError(f"seed must be 0 or more, not {seed}.")
     if valid is None and kwargs.get("train") is not None: raise ValueError("there is no validation part: give valid beside train, since cells must be judged on images that the weights haven't seen.")
 
 # %% ../nbs/13_weight_sharing.ipynb #776ec1e1
@@ -306,7 +307,7 @@ def enas(
     **kwargs,            # for `train_supernet`: lr, train, batch, device, …
 ) -> dict:               # as `choose_cell`; also policy, rewards, entropies (one a step of the policy), losses, train_seconds
     "ENAS: weights learn from training batches along paths that the policy draws, the policy from validation batches, in turn. Raises ValueError for no steps of the policy, no cells or no validation part."
-    _check_search(n, valid, kwargs)
+    _check_search(n, seed, valid, kwargs)
     if steps < 1 or not 0 <= start < epochs: raise ValueError(f"the policy needs steps, and epochs in which to take them: it can't learn from {steps} after every epoch from {start} to {epochs}.")
     if reward_batch < 2: raise ValueError(f"batch norm needs at least two images at a time, so reward_batch can't be {reward_batch}.")
     supernet.to(kwargs.get("device") or default_device())
