@@ -211,7 +211,7 @@ def discretise(
 ):                       # a `Genotype` or a `Cell201`
     """A cell from the supernet. By weight (Liu et al. 2019) every edge keeps its heaviest operation; in the DARTS space `none` can't be chosen, and a node keeps the two edges whose operations weigh most.
 
-    By perturbation (Wang et al. 2021) every edge in turn keeps the operation without which the validation loss is highest, and the weights are tuned; then a node keeps the two edges without which it is. The network stays as it is. Raises ValueError for another rule, for weights that aren't finite and for missing parts."""
+    By perturbation (Wang et al. 2021; they go by accuracy, this by the loss, which has fewer ties) every edge in turn keeps the operation without which the validation loss is highest, and the weights are tuned; then a node keeps the two edges without which it is. The network stays as it is. Raises ValueError for another rule, for weights that aren't finite and for missing parts."""
     if max_skips is not None and max_skips < 0: raise ValueError(f"max_skips must be 0 or more, not {max_skips}.")
     if rule not in ("weight", "perturbation"): raise ValueError(f"rule must be 'weight' or 'perturbation', not {rule!r}.")
     p = {kind: w.detach().clone() for kind, w in (network.mixture() if p is None else p).items()}
@@ -549,7 +549,7 @@ def eigenvalue_stop(
     start:int=10,     # epochs that are waited
     images:int=256,   # of the validation part, for a look
 ):                    # to be given to `search` as `stop`
-    "R-DARTS's rule (Zela et al. 2020): stop when the dominant eigenvalue grows quickly, and take α of before. The looks are in the history's column `eigenvalue`."
+    "The rule of DARTS-ES, from the paper of R-DARTS (Zela et al. 2020): stop when the dominant eigenvalue grows quickly, and take α of before. The looks are in the history's column `eigenvalue`."
     def stop(network, history, valid):
         if len(history) % every: return
         if "eigenvalue" not in history[-1]: history[-1]["eigenvalue"] = dominant_eigenvalue(network, [t[:images] for t in valid])
@@ -753,7 +753,7 @@ class _FastCell201(_FastEdges, SuperCell201):
     def flow(self, norms, x, p): return self.nodes_from([x], 3, p, norms)[-1]
 
 class FastDARTSNetwork(DARTSNetwork):
-    "`DARTSNetwork`, computed faster: the same parameters, logits, gradients and running statistics; a state of one loads into the other. With k above 1 it computes as that does."
+    "`DARTSNetwork`, computed faster: the same parameters, and up to rounding the same logits, gradients and running statistics; a state of one loads into the other. With k above 1 it computes as that does."
     cell, cell201 = _FastCell, _FastCell201
     def __init__(self, *args,
         checkpoint:bool=False, # compute each cell again in the backward pass instead of keeping what it needs?
