@@ -7,7 +7,7 @@ Two supernets of the same weights: the paper's (DARTS space, 16 channels, 8 cell
 
 A repetition takes each step with both versions, one after the other, who begins alternating; the first repetition isn't counted. The steps:
   weight      forward, backward for the weights, gradients clipped to norm 5, SGD with momentum
-  alpha       `first_order`, Adam; the weights are marked as not needing gradients meanwhile
+  alpha       `first_order` (which marks the weights as not needing gradients meanwhile), Adam
   exact       `second_order`, differentiated twice, Adam
   difference  `second_order`, the paper's finite difference, Adam
 On a CPU: processor time of one thread, in single precision. On a GPU: wall-clock between synchronisations, in single precision and bfloat16, with
@@ -67,13 +67,13 @@ class Player:
         self.alpha_opt.step()
 
     def alpha(self):
-        for p in self.w: p.requires_grad_(False)
         if self.forward is self.network:
             with torch.autocast(self.device, self.amp, enabled=self.amp is not None): grads = first_order(self.network, self.valid)[1]
         else:
+            for p in self.w: p.requires_grad_(False)
             with torch.autocast(self.device, self.amp, enabled=self.amp is not None): loss = F.cross_entropy(self.forward(self.valid[0]), self.valid[1])
             grads = torch.autograd.grad(loss, self.a)
-        for p in self.w: p.requires_grad_()
+            for p in self.w: p.requires_grad_()
         self.move_alpha(grads)
 
     def exact(self, exact=True):

@@ -11,14 +11,15 @@ __all__ = ['CANDIDATES', 'MixedOp', 'PartialOp', 'SuperCell', 'SuperCell201', 'D
 import copy, hashlib, math, time, warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 
 import numpy as np, pandas as pd, torch
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint as checkpointed
 
-from .cells import _DARTS_OPS, _op_style, EDGES, OPS_201, Cell201, FactorizedReduction, Genotype, ReLUConvBN, digits201_network, operation, operation201
+from .cells import _DARTS_OPS, _op_style, EDGES, OPS_201, Cell201, FactorizedReduction, Genotype, ReLUConvBN, Zero, digits201_network, operation, operation201
 from .data import default_device
 from .halving import load_checkpoint, save_checkpoint
 from .weight_sharing import _batches, _checked_part
@@ -114,7 +115,7 @@ class DARTSNetwork(nn.Module):
         if space not in CANDIDATES: raise ValueError(f"there is no space {space!r}: take {' or '.join(map(repr, CANDIDATES))}.")
         if k < 1 or channels < 2*k or channels % k: raise ValueError(f"channels must be a multiple of k, at least twice as many, not {channels} with k={k}.")
         if layers < 3 or min(n_out, n_in, nodes) < 1: raise ValueError(f"a supernet needs 3 layers, to have cells of both kinds, and at least one class, channel of the images and node, not {layers}, {n_out}, {n_in} and {nodes}.")
-        self.space, self.k, self.n_in, self.n_out, self.ops = space, k, n_in, n_out, CANDIDATES[space]
+        self.space, self.k, self.n_in, self.ops = space, k, n_in, CANDIDATES[space]
         if space == "201": self.layers = build(lambda c: self.cell201(c, k), channels=channels, n_out=n_out, n_in=n_in)
         else: self._stack(channels, layers, n_out, n_in, nodes)
         self.edges = {m.kind: tuple(m.edges) for m in self.modules() if isinstance(m, (self.cell, self.cell201))}
@@ -136,9 +137,13 @@ class DARTSNetwork(nn.Module):
         "The parameters that describe the architecture: α, and β where there is one."
         return [*self.alphas.values(), *self.betas.values()]
 
+    def named_weights(self) -> dict:
+        "All other parameters by name."
+        return {name: p for name, p in self.named_parameters() if not name.startswith(("alphas.", "betas."))}
+
     def weights(self) -> list:
-        "All other parameters."
-        return [p for name, p in self.named_parameters() if not name.startswith(("alphas.", "betas."))]
+        "All parameters but α and β."
+        return [*self.named_weights().values()]
 
     def mixture(self) -> dict:
         "By kind of cell the weights of the operations, edges×operations: softmax(α), times the edge's share among those that enter the same node if there is a β."
@@ -182,7 +187,7 @@ def second_order(
     exact:bool=True, # the Hessian-vector product by differentiating twice; False: by the paper's finite difference
 ):                   # the loss after that step, and its gradient for each of `network.architecture()`
     "∇α L_valid(w - ξ∇w L_train(w, α), α) (Liu et al. 2019, eq. 6 to 8)."
-    a, w = network.architecture(), dict(zip(_weight_names(network), network.weights()))
+    a, w = network.architecture(), network.named_weights()
     def loss_at(weights, batch): return F.cross_entropy(functional_call(network, weights, (batch[0],)), batch[1])
     dw = torch.autograd.grad(loss_at(w, train), w.values(), create_graph=exact)
     after = {name: (p - xi*d).detach().requires_grad_() for (name, p), d in zip(w.items(), dw)}     # w'
@@ -195,8 +200,6 @@ def second_order(
         plus, minus = [torch.autograd.grad(loss_at({name: p.detach() + e*d for (name, p), d in zip(w.items(), v)}, train), a) for e in (eps, -eps)]
         hv = [(p - m)/(2*eps) for p, m in zip(plus, minus)]
     return loss.detach(), [d - xi*h for d, h in zip(da, hv)]
-
-def _weight_names(network): return [name for name, _ in network.named_parameters() if not name.startswith(("alphas.", "betas."))]
 
 # %% ../nbs/14_darts.ipynb #eb859cc5
 def discretise(
@@ -416,7 +419,6 @@ class _Run:
         self.opt = torch.optim.SGD(network.weights(), settings["lr"], momentum=0.9, weight_decay=settings["weight_decay"])
         self.alpha_opt = _alpha_optimiser(network, settings["alpha_lr"], settings["alpha_decay"])
         self.history, self.mixtures, self.take, self.stopped = [], [_mixture(network)], None, ""
-        self.about = dict(settings, data=_digest(parts))
 
     def epoch(self):
         s, n, (x, y) = self.s, len(self.history), self.parts["train"]
@@ -448,6 +450,7 @@ class _Run:
 
     def load(self, folder):
         "Go on from a checkpoint; if there is none, write the first."
+        self.about = dict(self.s, data=_digest(self.parts))
         try: saved = load_checkpoint(folder)
         except Exception as e: raise ValueError(f"the checkpoint in {folder} can't be read ({type(e).__name__}): delete it to begin again.") from e
         if saved is None: return self.save(folder)
@@ -568,12 +571,6 @@ def skip_stop(
         ops = [cell.ops] if network.space == "201" else [[op for node in nodes for op, _ in node] for nodes in (cell.normal, cell.reduce)]
         if (n := max(list(o).count("skip_connect") for o in ops)) >= limit: return len(history) - 1, f"{n} skips in a cell"
     return stop
-
-# %% ../nbs/14_darts.ipynb #9ae99ce5
-from functools import reduce
-from torch.utils.checkpoint import checkpoint as checkpointed
-
-from .cells import Zero
 
 # %% ../nbs/14_darts.ipynb #dde37097
 class _Trilinear(torch.autograd.Function):
