@@ -2,9 +2,9 @@
 
 `python benchmarks/variance.py` makes what is missing (about 35 minutes of one core; resumable) and writes the table. CIFAR-10 needs `COURSE_DATA` or the download, and is left out where it can't be had.
 
-Every level of every factor with every other, three seeds: 6 × 7 × 3 × 2 × 3 = 756 trainings a task. A seed divides the images anew (digits) or draws others (CIFAR-10), and fixes weights and batches.
+Every level of every factor with every other, three seeds: 6 × 7 × 3 × 2 × 3 = 756 trainings on digits, 432 on CIFAR-10. A seed divides the images anew (digits) or draws others (CIFAR-10), and fixes weights and batches.
   Architecture: six cells drawn from NAS-Bench-201's space (seed 27; those whose output isn't connected to the input, and repetitions, are passed over).
-  Learning rate: seven, half a decade apart, 0.001 to 1, a range that a search might be given.
+  Learning rate: 0.001 to 1, a range that a search might be given; seven, half a decade apart, on digits, and four, a decade apart, on CIFAR-10 (cut from seven on a busy machine, before its first training).
   Amount of data: 50, 150 and 540 labelled images (digits: all of the training part, 535 to 541), as many of each class as can be.
   Pretraining: none, or the network without its last layer as it is after 300 steps at rate 0.1 on the other classes, once for each cell and seed.
 Digits: classes 5 to 9 are the task, 0 to 4 are for pretraining; `digits201_network`, batches of 64, 130 steps. CIFAR-10, averaged to 16×16 pixels: classes 7 to 9 (horse, ship, truck) are the task,
@@ -39,7 +39,7 @@ from course_lib.nas import digits201
 
 NAME, SEEDS = "variance", range(3)
 FACTORS = ("architecture", "learning rate", "amount of data", "pretraining")
-RATES = tuple(float(f"{rate:.3g}") for rate in np.logspace(-3, 0, 7))
+RATES = {task: tuple(float(f"{rate:.3g}") for rate in np.logspace(-3, 0, n)) for task, n in (("digits", 7), ("cifar10", 4))}
 AMOUNTS, PRETRAINED = (50, 150, 540), ("no", "yes")
 LETTERS = "ABCDEF"
 TASKS = {"digits": "digits, 5 of 10 classes", "cifar10": "CIFAR-10 at 16×16, 3 of 10 classes"}
@@ -146,8 +146,8 @@ def run():
     import torch
     torch.set_num_threads(1)
     rows = training_rows()
-    levels = list(itertools.product(AMOUNTS, RATES))
     for seed, name in itertools.product(SEEDS, TASKS):
+        levels = list(itertools.product(AMOUNTS, RATES[name]))
         try: task = task_of(name, seed)
         except DataError as e:
             print(f"{name} is left for later: {e}", flush=True)
@@ -167,23 +167,24 @@ def run():
 # ---- analysis of variance ----
 
 def products(y):
-    "Subset of the fixed factors -> A×S×A×S products of the deviations that belong to it, averaged over its levels; `y` is A×S×levels of each fixed factor (architectures, seeds, …)."
+    "Subset of the fixed factors -> products of the deviations that belong to it, averaged over its levels: A²×S², pairs of architectures by pairs of seeds. `y` is A×S×levels of each fixed factor."
     found = {(): y}
     for axis, name in enumerate(FACTORS[1:], 2):
         means = {subset: z.mean(axis, keepdims=True) for subset, z in found.items()}
         found = means | {(*subset, name): z - means[subset] for subset, z in found.items()}
     flat = {subset: z.reshape(len(y)*y.shape[1], -1) for subset, z in found.items()}
-    return {subset: (z @ z.T/z.shape[1]).reshape(*y.shape[:2], *y.shape[:2]) for subset, z in flat.items()}
+    n_a, n_s = y.shape[:2]
+    return {subset: (z @ z.T/z.shape[1]).reshape(n_a, n_s, n_a, n_s).transpose(0, 2, 1, 3).reshape(n_a**2, n_s**2) for subset, z in flat.items()}
 
 
 def components(grams, a, s):
     "Subset of the factors, or 'seeds' -> its part of the variance; `a` and `s` say how often each architecture and seed counts."
-    same_a, same_s = np.diag(a), np.diag(s)
-    other_a, other_s = np.outer(a, a) * (1 - np.eye(len(a))), np.outer(s, s) * (1 - np.eye(len(s)))
-    def mean(gram, by_a, by_s): return np.einsum("asbt,ab,st->", gram, by_a, by_s)/(by_a.sum()*by_s.sum())
+    other_a, other_s = [np.outer(w, w) * (1 - np.eye(len(w))) for w in (a, s)]         # pairs of different ones
+    same_a, same_s = [np.diag(other.sum(1)) for other in (other_a, other_s)]           # those in the pairs, each with itself
+    by_a, by_s = [np.stack([w.ravel()/w.sum() for w in pair]) for pair in ((same_a, other_a), (same_s, other_s))]
     found = {"seeds": 0.0}
-    for subset, gram in grams.items():
-        whole, kept, common = mean(gram, same_a, same_s), mean(gram, same_a, other_s), mean(gram, other_a, other_s)
+    for subset, means in zip(grams, by_a @ np.stack([*grams.values()]) @ by_s.T):
+        (whole, kept), (_, common) = means
         found["seeds"] += whole - kept                     # what two seeds don't have in common
         found[FACTORS[0], *subset] = kept - common         # what two architectures don't have in common
         if subset: found[subset] = common
@@ -203,7 +204,7 @@ def check_decomposition():
     rng = np.random.default_rng(0)
     a, l, d, p = [rng.normal(size=n) for n in (6, 7, 3, 2)]
     once = np.ones(6), np.ones(3)
-    def of(y, weights=once): return components(products(np.broadcast_to(y[:, None], (6, 3, 7, 3, 2))), *weights)
+    def of(y): return components(products(np.broadcast_to(y[:, None], (6, 3, 7, 3, 2))), *once)
     additive = of(a[:, None, None, None] + l[:, None, None] + d[:, None] + p)
     for subset, value in additive.items():
         exact = {(FACTORS[0],): a.var(ddof=1), **{(f,): x.var() for f, x in zip(FACTORS[1:], (l, d, p))}}.get(subset, 0)
@@ -221,6 +222,9 @@ def check_decomposition():
     y = rng.normal(size=(6, 3, 7, 3, 2))
     none, without = [components(products(part), counts, np.ones(3)) for part, counts in ((y, np.array([2., 1, 1, 1, 1, 0])), (y[:5], np.array([2., 1, 1, 1, 1])))]
     assert all(abs(none[subset] - without[subset]) < 1e-12 for subset in none)     # an architecture that wasn't drawn leaves no trace
+    uneven = np.array([3., 1, 1, 1, 0, 0]), np.array([2., 1, 0])
+    low, high = [components(products(y + level), *uneven) for level in (0, 100)]
+    assert all(abs(low[subset] - high[subset]) < 1e-9 for subset in low)           # nor does the mean, however often each is drawn
 
 
 # ---- from raw results to the table ----
@@ -235,17 +239,17 @@ def frame():
     return df.assign(log_error=np.log((wrong + 0.5)/(df.test_images + 1)))
 
 
-def tasks(): return [t for t in TASKS if (frame().task == t).sum() == len(LETTERS)*len(RATES)*len(AMOUNTS)*len(PRETRAINED)*len(SEEDS)]
+def tasks(): return [t for t in TASKS if (frame().task == t).sum() == len(LETTERS)*len(RATES[t])*len(AMOUNTS)*len(PRETRAINED)*len(SEEDS)]
 
 
 def levels(task, version):
     "The cells, rates and amounts of data of a version, chosen by validation accuracy."
     df = frame()[frame().task == task]
     by_cell, by_rate = [df.groupby(column).valid.mean() for column in ("cell", "rate")]
-    sensible = [r for r in RATES if 1/10.1 < r/by_rate.idxmax() < 10.1]
-    if version == "guesser": return list(LETTERS), list(RATES), list(AMOUNTS)
+    sensible = [r for r in RATES[task] if 1/10.1 < r/by_rate.idxmax() < 10.1]
+    if version == "guesser": return list(LETTERS), list(RATES[task]), list(AMOUNTS)
     if version == "rate known": return list(LETTERS), sensible, list(AMOUNTS)
-    if version == "five cells": return sorted(by_cell.nlargest(len(LETTERS) - 1).index), list(RATES), list(AMOUNTS)
+    if version == "five cells": return sorted(by_cell.nlargest(len(LETTERS) - 1).index), list(RATES[task]), list(AMOUNTS)
     return sorted(by_cell.nlargest(len(LETTERS)//2).index), sensible, list(AMOUNTS[1:])
 
 
@@ -280,6 +284,7 @@ def analysis(task, version, measure="accuracy"):
 def lead(total): return max(total[1:4]) - total[0]     # the largest of the other three total shares less the architecture's
 
 
+@functools.cache
 def plotted():
     "The shares as a frame that is ready to be drawn: task, version, measure, source, and first-order and total share with their intervals."
     rows = []
@@ -318,7 +323,7 @@ def share_table(measure):
         sure = np.mean([lead(total) > 0 for total in a.drawn[:, 1]])
         cell = [percent(r.total, r.total_low, r.total_high) for r in rows.itertuples()]
         lines.append([f"{TASKS[task]}, {version}", *cell, best, f"{lead(a.shares[1]):+.0%}", f"{sure:.0%}"])
-    return markdown_table(["total share", *FACTORS, "seeds", "largest of the other three", "it less the architecture", "bootstrap samples above 0"], lines)
+    return markdown_table(["total share", *FACTORS, "seeds", "largest of the other three", "its lead over the architecture", "bootstrap samples with such a lead"], lines)
 
 
 def first_table(measure):
