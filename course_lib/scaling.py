@@ -4,19 +4,18 @@
 
 # %% auto #0
 __all__ = ['SPACE', 'BUDGETS', 'train_digits', 'OptunaOptimizer', 'to_optuna', 'Simulation', 'Workload', 'read_journal',
-           'digits_journal', 'simulate']
+           'digits_journal', 'simulate', 'train_fastai', 'one_gpu_each']
 
 # %% ../nbs/16_scaling.ipynb #137dd5dc
-import functools, hashlib, heapq, importlib, inspect, json, math, os, pathlib, tempfile, time, warnings
+import functools, heapq, importlib, inspect, json, math, os, pathlib, sys, tempfile, time, warnings
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import numpy as np
 
-from .halving import budget_callback, load_checkpoint
-from .search import Optimizer, Results, Trial, _lock, _trial
+from .halving import budget_callback
+from .search import Optimizer, Results, _lock, _trial
 from .spaces import Choice, Float, Int, Space
 
 # %% ../nbs/16_scaling.ipynb #1d536145
@@ -219,9 +218,17 @@ def to_optuna(
 # %% ../nbs/16_scaling.ipynb #6db12f1f
 class Simulation(Results):
     "What a search found on a clock that isn't real: `Results`, and who did what when."
-    def __init__(self, space, trials, stopped, spans, n_workers, seconds):
+    def __init__(self,
+        space:Space,    # what was searched
+        trials,         # finished ones, in order of completion
+        stopped:str,    # why it ended: "n_trials", "timeout" (`until`), "target" or "done"
+        spans:dict,     # trial id -> (worker, begin, end), seconds
+        n_workers:int,
+        seconds:float,  # when it ended
+        driver:float,   # seconds, real ones, that ask and tell took in all
+    ):
         super().__init__(space, trials, stopped)
-        self.spans, self.n_workers, self.seconds = spans, n_workers, seconds   # trial id -> (worker, begin, end); workers; when it ended
+        self.spans, self.n_workers, self.seconds, self.driver = spans, n_workers, seconds, driver
 
     @property
     def table(self):
@@ -248,9 +255,20 @@ class Simulation(Results):
         "When the first trial with this loss or less ended."
         return min((self.spans[t.id][2] for t in self.trials if t.loss <= target), default=math.inf)
 
-    def plot_workers(self, ax=None, n=20):
-        "What the first `n` workers did when: a bar per trial, darker for larger budgets."
-        ax, budgets = ax or plt_axes(), sorted({t.budget for t in self.trials})
+    def plot_workers(self,
+        ax=None,    # matplotlib axes; None: a new figure
+        n:int=20,   # workers, the first ones
+    ):              # the axes
+        "What workers did when: a bar per trial, the darker the larger its budget; white is waiting."
+        import matplotlib.pyplot as plt
+        ax, table = ax or plt.subplots()[1], self.table[self.table.worker < n]
+        budgets = sorted(table.budget.dropna().unique())
+        shade = plt.get_cmap("Blues")(np.linspace(0.35, 1, len(budgets)) if budgets else [0.6])
+        for budget, color in zip(budgets or [None], shade):
+            bars = table[table.budget == budget] if budgets else table
+            ax.barh(bars.worker, bars.end - bars.begin, left=bars.begin, height=0.85, color=color, label=None if budget is None else f"budget {budget:g}")
+        ax.set(xlabel="seconds", ylabel="worker", ylim=(min(n, self.n_workers) - 0.5, -0.5), xlim=(0, self.seconds))
+        ax.grid(False)
         return ax
 
 # %% ../nbs/16_scaling.ipynb #ed26ac89
@@ -275,7 +293,7 @@ class Workload:
         steps = np.diff(seconds, prepend=0)                         # N×B seconds from one budget to the next
         if steps.min() <= 0: raise ValueError("the seconds of a trial must rise with its budget.")
         self.X, self._seen = self._points([t.config for t in trials]), {}
-        fit = lambda y: RandomForestRegressor(64, min_samples_leaf=2, oob_score=True, random_state=seed).fit(self.X, y)
+        fit = lambda y: RandomForestRegressor(32, min_samples_leaf=2, oob_score=True, random_state=seed).fit(self.X, y)
         ends, times = fit(np.log(self.errors[:, -1] + 1e-3)), fit(np.log(steps))
         self.expected, self.off = ends.oob_prediction_, np.exp(np.log(steps) - times.oob_prediction_)
         self._trees = [(tree.tree_, tree.tree_.value[:, 0, 0]) for tree in ends.estimators_], [(tree.tree_, tree.tree_.value[:, :, 0]) for tree in times.estimators_]
@@ -325,7 +343,7 @@ def simulate(
     until:float=None,      # seconds after which the search is over; what runs is lost
     target:float=None,     # stop at this loss
     overhead:float=0.0,    # seconds of the driver per trial: to ask, send, take back, write down and tell, one trial after the other
-    timed:bool=False,      # add to this what ask and tell really take, here and now?
+    timed:bool=False,      # does the clock also count what ask and tell really take, here and now?
     restart:bool=False,    # does a promoted configuration begin again, instead of going on from its checkpoint?
     seed:int=0,            # of what `evaluate` draws
 ) -> Simulation:
@@ -333,43 +351,43 @@ def simulate(
     if n_workers < 1: raise ValueError(f"n_workers must be at least 1, not {n_workers}.")
     if overhead < 0: raise ValueError(f"overhead can't be negative, and it is {overhead}.")
     if n_trials is None and until is None and target is None and optimizer.total is None: raise ValueError("nothing would ever end this search: give n_trials, until or target.")
-    free, running, spans, costs, now, stopped = [(0.0, w) for w in range(n_workers)], [], {}, {}, 0.0, None
-    history, end = optimizer.history, math.inf if until is None else until
+    free, running, spans, costs = [(0.0, worker) for worker in range(n_workers)], [], {}, {}
+    now, own, stopped, end, history = 0.0, 0.0, None, math.inf if until is None else until, optimizer.history
 
     def driver(call, *args):
-        "Call the optimizer: the result, and what that takes on the clock."
+        "Call the optimizer, and let that take its time."
+        nonlocal now, own
         begun = time.perf_counter()
-        return call(*args), time.perf_counter() - begun if timed else 0.0
+        answer = call(*args)
+        took = time.perf_counter() - begun
+        own, now = own + took, now + took*timed
+        return answer
 
-    while True:
-        while free and not stopped and not (n_trials is not None and len(history.told) + len(running) >= n_trials):
-            trial, took = driver(optimizer.ask)
-            if now + took + overhead >= end: stopped = "timeout"
-            if trial is None or stopped: break
-            now += took + overhead
-            loss, seconds = _evaluated(evaluate, trial, history.root(trial).id, seed)
-            costs[trial.id] = seconds
-            cost = seconds if restart or trial.parent is None else seconds - costs[trial.parent]
-            if cost < 0: raise ValueError(f"the seconds of trial {trial.id} must not fall when its budget grows, and they are {seconds:.3g} after {costs[trial.parent]:.3g}.")
+    def enough(): return n_trials is not None and len(history.told) + len(running) >= n_trials
+
+    while not stopped:
+        while free and now + overhead < end and not enough() and (trial := driver(optimizer.ask)):
+            now += overhead
+            loss, costs[trial.id] = _evaluated(evaluate, trial, history.root(trial).id, seed)
+            ends = now + costs[trial.id] - (0 if restart or trial.parent is None else costs[trial.parent])
+            if ends < now: raise ValueError(f"seconds must not fall when the budget grows, and trial {trial.id} takes {costs[trial.id]:.3g} in all after {costs[trial.parent]:.3g}.")
             _, worker = heapq.heappop(free)
-            spans[trial.id] = worker, now, now + cost
-            heapq.heappush(running, (now + cost, trial.id, loss, worker))
-        if not running:
-            if not stopped and not optimizer.done and not (n_trials is not None and len(history.told) >= n_trials): raise RuntimeError(f"{type(optimizer).__name__} waits for results, and nothing is running.")
-            stopped = stopped or ("done" if n_trials is None or len(history.told) < n_trials else "n_trials")
-            break
-        ends, id, loss, worker = heapq.heappop(running)
-        if ends > end: stopped, now = "timeout", end; break
-        now = max(now, ends)
-        heapq.heappush(free, (ends, worker))
-        trial = history.trials[id]
-        now += driver(optimizer.tell, trial, loss, None, ends - spans[id][1])[1]
-        if target is not None and trial.loss <= target: stopped = "target"; break
-    now = min(max(now, 0), end)
-    for trial in history.running:
-        if trial.id in spans: worker, begin, ends = spans[trial.id]; spans[trial.id] = worker, min(begin, now), min(ends, now)
-        optimizer.forget(trial)
-    return Simulation(optimizer.space, history.told, stopped, spans, n_workers, now)
+            spans[trial.id] = worker, now, ends
+            heapq.heappush(running, (ends, trial.id, loss, worker))
+        if not running: stopped = "n_trials" if enough() else "timeout" if now + overhead >= end else "done"
+        elif running[0][0] > end: stopped, now = "timeout", end
+        else:
+            ends, id, loss, worker = heapq.heappop(running)
+            heapq.heappush(free, (ends, worker))
+            now = max(now, ends)
+            driver(optimizer.tell, history.trials[id], loss, None, ends - spans[id][1])
+            if target is not None and history.told[-1].loss <= target: stopped = "target"
+    if stopped == "done" and not optimizer.done: raise RuntimeError(f"{type(optimizer).__name__} waits for results, and nothing is running.")
+    now = min(now, end)
+    for _, id, _, worker in running:
+        spans[id] = worker, min(spans[id][1], now), now
+        optimizer.forget(history.trials[id])
+    return Simulation(optimizer.space, history.told, stopped, spans, n_workers, now, own)
 
 def _evaluated(evaluate, trial, root, seed):
     "Loss and seconds of a trial. Raises ValueError if they aren't numbers, or take less than no time."
@@ -377,3 +395,64 @@ def _evaluated(evaluate, trial, root, seed):
     except TypeError as e: raise ValueError(f"evaluate(config, budget, rng) must return a loss and seconds ({e}).") from e
     if not 0 <= seconds < math.inf: raise ValueError(f"a trial must take some seconds or none, not {seconds}.")
     return loss, seconds
+
+# %% ../nbs/16_scaling.ipynb #8930e64d
+def train_fastai(
+    config,      # from `SPACE`
+    budget:int,  # epochs in all
+    checkpoint,  # the configuration's folder: it goes on from there
+) -> tuple:      # error on the validation images, in [0, 1], and a dict with the error of each epoch
+    "The network of `train_digits` as a fastai Learner that can be interrupted."
+    import torch
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)     # fastai's import meets a deprecation in torch
+        from fastai.learner import Learner
+        from fastai.metrics import error_rate
+        from fastai.optimizer import SGD
+    from course_lib.data import digits
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, config["width"]), torch.nn.ReLU(), torch.nn.Linear(config["width"], 10))
+    learn = Learner(digits().dls(config["batch"]), model, torch.nn.functional.cross_entropy, functools.partial(SGD, mom=config["momentum"], wd=config["weight_decay"]), metrics=error_rate)
+    callback = budget_callback(budget, checkpoint)
+    with learn.no_bar(), learn.no_logging(): learn.fit(BUDGETS[-1], config["lr"], cbs=callback)
+    return callback.curve["error_rate"][-1], dict(errors=callback.curve["error_rate"])
+
+# %% ../nbs/16_scaling.ipynb #e617ed9a
+_gpu = None    # which one this process has, and the file whose lock says so
+
+def _claim(gpus, patience):
+    "Take a GPU that no other process on this machine has taken; the lock ends with the process, however that ends. Raises RuntimeError if there is none, or it is too late."
+    global _gpu
+    if _gpu: return
+    try: import fcntl
+    except ImportError: raise RuntimeError("this system has no file locks that end with their process (fcntl): start each worker with its own CUDA_VISIBLE_DEVICES instead.") from None
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized(): raise RuntimeError("CUDA is in use in this process already, which is too late to choose a GPU: let the objective be the first to touch it.")
+    end = time.monotonic() + patience
+    while True:
+        for gpu in gpus:
+            file = open(pathlib.Path(tempfile.gettempdir())/f"course_lib_gpu_{gpu}.lock", "a")
+            try: _lock(file)
+            except BlockingIOError: file.close()
+            else:
+                _gpu, os.environ["CUDA_VISIBLE_DEVICES"] = (gpu, file), str(gpu)
+                return
+        if time.monotonic() >= end: raise RuntimeError(f"all GPUs ({', '.join(map(str, gpus))}) are taken by other processes: run no more workers than GPUs.")
+        time.sleep(0.1)
+
+class one_gpu_each:
+    "An objective that sees one GPU, and in every worker process another one: it is claimed at the first call, before CUDA is initialised, by a lock that ends with the process. For `ProcessWorkers`, Dask and any other processes on one machine."
+    def __init__(self,
+        objective,        # as `minimize` takes it; it asks for the device "cuda"
+        gpus,             # how many there are, or their numbers or names as in CUDA_VISIBLE_DEVICES
+        patience=5.0,     # seconds to wait for one, as when a worker has just been replaced
+    ):
+        self.objective, self.gpus, self.patience = objective, list(range(gpus)) if isinstance(gpus, int) else list(gpus), patience
+        if not self.gpus: raise ValueError("name at least one GPU, or say how many there are.")
+
+    @property
+    def __signature__(self): return inspect.signature(self.objective)
+
+    def __call__(self, *args):
+        _claim(self.gpus, self.patience)
+        return self.objective(*args)
