@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ONLY, LESSON, ALL = (os.environ.get(name, "") for name in ("ONLY", "LESSON", "ALL"))
-PARTS = ["sync", "hygiene", "lab", "benchmarks", "search", "automl", "transfer", "nas", "darts", "notebooks", "wheel", "browser"]  # in this order: quick ones first
+PARTS = ["sync", "hygiene", "lab", "benchmarks", "search", "faults", "automl", "transfer", "nas", "darts", "notebooks", "wheel", "browser"]  # in this order: quick ones first
 BAD, GOOD, SKIP = "FAILED", "passed", "skipped"
 
 outcomes = {}  # test -> (row of the table, seconds, result)
@@ -26,11 +26,12 @@ def lesson_of(item):
 def chosen(item):
     if ONLY and part_of(item) not in ONLY.split(): return False
     if LESSON and not Path(lesson_of(item)).name.startswith(LESSON.zfill(2)): return False
-    return bool(ALL or LESSON) or not item.get_closest_marker("full")
+    full = item.get_closest_marker("full")
+    return not full or bool(ALL or LESSON or ONLY and full.kwargs.get("only"))
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "full: only with ALL=1 (or when its lesson is asked for)")
+    config.addinivalue_line("markers", "full(only=False): only with ALL=1 (or when its lesson is asked for; with only=True, also when its part is)")
     config.addinivalue_line("markers", "lesson(number): belongs to this lesson")
     parts = sorted(path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py"))
     if unknown := set(ONLY.split()) - set(parts):
