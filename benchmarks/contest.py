@@ -45,7 +45,7 @@ import functools, os, time, warnings
 os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np, torch
 
-from common import HERE, Rows, conditions, main, markdown_table, write_conditions
+from common import HERE, conditions, main, markdown_table, write_conditions
 from course_lib.augmented import (Standings, automl, contest, darts, defaults, evolved, finder, finder_config, finder_long, searched, shared, small_network, training_space,
                                   transferred)
 from course_lib.data import DataError, cifar10, digits, hymenoptera
@@ -105,7 +105,90 @@ def run(args):
     write_conditions(NAME, "torch", "scikit-learn")
 
 
-def table(): raise NotImplementedError
+# ---- the table ----
+
+TITLES = dict(digits="Digits, five seeds", cifar="CIFAR-10, 500 labels, two seeds", ants="Ants and bees, two seeds")
+WHAT = dict(digits="digits", cifar="CIFAR-10", ants="ants and bees")
+SEARCHES = ("random search", "TPE", "finder, then TPE", "AutoML")         # on photos, without a published network
 
 
-if __name__ == "__main__": main(NAME, run, table, options)
+def standings(): return {name: Standings.read(HERE / f"{NAME}_{name}.csv") for name in TASKS if (HERE / f"{NAME}_{name}.csv").exists()}
+def points(estimate): return f"{100*estimate.mean:+.2f} ({100*estimate.low:+.2f} to {100*estimate.high:+.2f})"
+def each(values): return ", ".join(f"{100*v:+.1f}" for v in values)
+
+
+def results(found):
+    "A row for each contestant, best mean test error first."
+    final, rows = found.at(), []
+    for name, row in found.table().iterrows():
+        rows.append([name, f"{row.valid:.1%}", f"{row.test:.1%} ± {100*row.sd:.1f}", " ".join(f"{100*t:.1f}" for t in final.loc[name].test), f"{row['at']:.0f}", f"{row.spent:.0f}", f"{row.steps:,.0f}"])
+    return markdown_table(["contestant", "validation error", "test error, ± deviation over seeds", "each seed", "last best after, s", "spent, s", "steps"], rows)
+
+
+def machine_and_expert(found):
+    "Random search less the better of finder and transfer by validation, and how much more it did."
+    experts = ("finder", "transfer + finder")
+    expert = min(experts, key=lambda name: found.column(name, "valid").mean)
+    one = found.df[(found.df.contestant == "finder") & (found.df.event == "end")].set_index("seed").steps - 200        # of one training, without the range test
+    steps = found.df[(found.df.contestant == "random search") & (found.df.event == "end")].set_index("seed").steps
+    return expert, found.column("random search") - found.column(expert), (steps/one).mean()
+
+
+def claims(found):
+    "Claim -> what the rule asks, measured, and its verdict."
+    d, said = found["digits"], {}
+    alone, target = d.column("finder, long", "seconds").values, dict(enumerate(d.column("finder, long", "valid").values))
+    ratios = np.array([*d.seconds_to("finder, then TPE", target).values()])/alone
+    n, median = int((ratios < 1).sum()), np.median(ratios)
+    said[2] = f"seconds of \"finder, then TPE\" to what \"finder, long\" ends with, over the seconds of the latter: {', '.join(f'{r:.2f}' if np.isfinite(r) else 'never' for r in ratios)}; below 1 in {n} of 5, median {f'{median:.2f}' if np.isfinite(median) else 'never'}: **{'supported in part' if n >= 4 and median <= 0.5 else 'not supported here'}**"
+    replaced, parts = [], []
+    for name, s in found.items():
+        expert, gap, times = machine_and_expert(s)
+        replaced.append(gap.high <= 0.005 if name == "digits" else (gap.values <= 0.005).all())
+        parts.append(f"{WHAT[name]}: random search with {times:.0f} trainings' steps less {expert} {points(gap) if name == 'digits' else each(gap.values)} points, {'replaced' if replaced[-1] else 'not replaced'}")
+    said[24] = "; ".join(parts) + f": **{'supported here' if all(replaced) else 'supported in part' if any(replaced) else 'not supported here'}**"
+    photos = {name: s for name, s in found.items() if name != "digits"}
+    gaps = {name: {who: s.column("transfer + finder") - s.column(who) for who in SEARCHES} for name, s in photos.items()}
+    ahead = {name: all((gap.values < 0).all() for gap in g.values()) for name, g in gaps.items()}
+    said[29] = "; ".join(f"{WHAT[name]}: transfer less " + ", ".join(f"{who} {each(gap.values)}" for who, gap in g.items()) + f" points, {'ahead of all in both seeds' if ahead[name] else 'not ahead of all in both seeds'}" for name, g in gaps.items())
+    said[29] += f": **{'supported here' if all(ahead.values()) else 'supported in part' if any(ahead.values()) else 'not supported here'}**"
+    mean = lambda who: sum(d.curve(who, [5, 10, 20, 40, 60], "test").T)/5
+    a, b = (type(d.column("TPE"))(mean("finder, then TPE") - mean("TPE")), d.column("finder, then TPE") - d.column("finder, long"))
+    below = (a.high < 0) + (b.high < 0)
+    said[30] = f"(a) \"finder, then TPE\" less TPE, mean over the clock: {points(a)} points; (b) less \"finder, long\" at the end: {points(b)} points: **{'supported here' if below == 2 else 'supported in part' if below else 'not supported here' if a.low > 0 else 'undecided'}**"
+    ten, sixty = (d.column("TPE, rate alone", seconds=s) - d.column("TPE", seconds=s) for s in (10, None))
+    level = (ten.high <= 0.005) + (sixty.high <= 0.005)
+    said[39] = f"\"TPE, rate alone\" less TPE: after 10 s {points(ten)} points, after 60 s {points(sixty)}: **{'supported here' if level == 2 else 'not supported here' if sixty.low > 0.005 else 'supported in part' if level else 'undecided'}**"
+    return said
+
+
+def table():
+    found = standings()
+    text = f"# A person with good tools against a machine with a big budget\n\nMade by `benchmarks/{NAME}.py`, whose docstring says who takes part and how. {conditions(NAME)}\n\n"
+    text += f"{BUDGET} seconds of one core for each attempt, search and training together. A contestant's figure is the test error of what was best on validation. Steps are training steps, range tests and probes included; AutoML takes none.\n\n"
+    for name, s in found.items(): text += f"## {TITLES[name]}\n\n{results(s)}\n"
+    times = [1, 10, None]
+    d = found["digits"]
+    one = d.df[(d.df.contestant == "finder") & (d.df.event == "end")].steps.iloc[0] - 200
+    rows = [[f"{t} × {one} steps" if t else "all", *[f"{d.curve(who, [t*one if t else 10**9], 'test', 'steps').mean():.1%}" for who in ("random search", "TPE")]] for t in times]
+    text += f"## What more computation buys\n\nMean test error on digits after the steps of so many trainings of 9 epochs. One training with the finder: {d.column('finder').mean:.1%}.\n\n" + markdown_table(["", "random search", "TPE"], rows) + "\n"
+    failed = [(name, row.contestant, row.seed, row.note) for name, s in found.items() for row in s.df[(s.df.event == "end") & ~s.df.note.isin(["finished", "out of budget"])].itertuples()]
+    text += "## Claims\n\nIntervals are 95%, over five seeds; of the two seeds of photos both are given.\n\n" + "\n".join(f"- **{number}**: {what}." for number, what in claims(found).items()) + "\n"
+    if failed: text += "\n## Attempts that failed\n\n" + "\n".join(f"- {WHAT[name]}, {who}, seed {seed}: {note}" for name, who, seed, note in failed) + "\n"
+    return text
+
+
+def pictures():
+    "The contest on digits, as README shows it."
+    import matplotlib
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+    plt.style.use("course_lib.assets.course")
+    axs = standings()["digits"].plot(SHOWN)
+    axs[0].figure.savefig(HERE.parent / f"nbs/images/{NAME}.png", dpi=110)
+
+
+SHOWN = ("transfer + finder", "finder, then TPE", "TPE", "AutoML")
+
+
+if __name__ == "__main__": main(NAME, run, table, options, pictures)
