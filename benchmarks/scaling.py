@@ -1,6 +1,6 @@
 """What does it cost to have trials run for you: `minimize` with its journal, beside Optuna's studies and Ray Tune.
 
-    python benchmarks/scaling.py                   # about 20 minutes on two quiet cores; goes on after the last whole repetition
+    python benchmarks/scaling.py                   # about a quarter of an hour on two quiet cores; goes on after the last whole repetition
     python benchmarks/scaling.py --again           # throws the raw results away first
     python benchmarks/scaling.py --repetitions 1   # a trial round
 
@@ -8,9 +8,9 @@ Ray Tune takes part where it is installed (`pip install "ray[tune]"`); the packa
 
 Everywhere the same: random search over six floats in [0, 1], the same objective (`work` in scaling_tools.py), which workers import from a module.
 The objectives:
-  empty    a sum of six numbers, so that what is timed is the tool: 300 trials
-  10 ms    the same after a fixed amount of work (rounds of PBKDF2) that takes 10 ms of one quiet core: 200 trials
-  100 ms   ten times that work: 40 trials
+  empty    a sum of six numbers, so that what is timed is the tool: 200 trials
+  10 ms    the same after a fixed amount of work (rounds of PBKDF2) that takes 10 ms of one quiet core: 100 trials
+  100 ms   ten times that work: 30 trials
 The amount of work is calibrated once, before the first measurement (the fastest of 15 tries), and kept in the raw results. It is an amount of work and not
 of processor time: a loop that spins until it has had 100 ms of the processor does less work when two busy cores slow each other down, and would show
 a perfect two for one where a training gets less. The price is that the machine's own limit is in the figures. So the same work is also done with no
@@ -54,7 +54,7 @@ from common import Rows, conditions, main, markdown_table, write_conditions
 
 NAME, REPETITIONS, ENOUGH = "scaling", 7, 5
 KEYS, VALUES = ["tool", "workers", "kind", "repetition"], ["trials", "rounds", "seconds", "others"]
-KINDS = {"empty": (0, 300), "10 ms": (0.01, 200), "100 ms": (0.1, 40)}       # seconds of work, trials
+KINDS = {"empty": (0, 200), "10 ms": (0.01, 100), "100 ms": (0.1, 30)}       # seconds of work, trials
 OVERHEAD, SPEEDUP = 0.1, 1.9
 
 
