@@ -138,8 +138,8 @@ def ray_tune(workers, jobs, folder, begun):
         found = tuner.fit()
         assert not found.num_errors and len(watch.times) == n + WARM * workers
         return watch.times
-    ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1", logging_level="ERROR", log_to_driver=False, object_store_memory=100 * 2**20, _temp_dir=str(folder / "ray"))
     try:
+        ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1", logging_level="ERROR", log_to_driver=False, object_store_memory=100 * 2**20, _temp_dir=str(folder / "ray"))
         runs = [search(*job) for job in jobs]
         return runs[0][WARM * workers - 1] - begun, [times[-1] - times[WARM * workers - 1] for times in runs]
     finally:
