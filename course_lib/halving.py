@@ -7,7 +7,7 @@ __all__ = ['budget_levels', 'rungs', 'SuccessiveHalving', 'plot_rungs', 'spent',
            'Hyperband', 'ASHA', 'budget_callback']
 
 # %% ../nbs/04_halving.ipynb #0f23fd4e
-import math, operator, os, pathlib, random, warnings
+import math, operator, os, pathlib, random, uuid, warnings
 from bisect import bisect_left, insort
 from functools import cache
 
@@ -277,8 +277,9 @@ def save_checkpoint(
     import torch
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(_plain(dict(state, random=_random_state())), folder/"state.part")
-    os.replace(folder/"state.part", folder/"state.pt")
+    part = folder/f"state.{uuid.uuid4().hex}.part"         # its own: the same trial may run twice at once
+    torch.save(_plain(dict(state, random=_random_state())), part)
+    os.replace(part, folder/"state.pt")
 
 def load_checkpoint(
     folder, # the configuration's checkpoint folder

@@ -272,9 +272,11 @@ class Journal:
         self._write({**vars(trial), "loss": loss if ok else None, "info": info, "status": "done" if ok else "failed", "seconds": seconds})
 
     def _write(self, record):
-        self.file.write(_line(record))
-        self.file.flush()
-        if self.fsync: os.fsync(self.file.fileno())
+        try:
+            self.file.write(_line(record))
+            self.file.flush()
+            if self.fsync: os.fsync(self.file.fileno())
+        except OSError as e: raise type(e)(e.errno, f"the journal {self.path} can't be written ({e.strerror}): make room, and the same call goes on") from None
 
     def close(self):
         if self.file:

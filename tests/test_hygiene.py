@@ -64,3 +64,24 @@ def test_requirements_are_pinned():
     wanted = " ".join(cfg[key] for key in cfg if key.endswith("requirements")).split()
     loose = [r for r in wanted if re.split("[<>=!~]", r)[0].lower() not in pins]
     assert not loose, f"constraints.txt has no version of {loose}"
+
+
+def claims(text, prefix):
+    "The rows of the table of claims: number, claim, (lesson, section), figure, verdict, without the links' way to the files."
+    rows = [line.strip("| \n").split(" | ") for line in text.split("\n") if re.match(r"\| \d+ \| .* \| \[\d\d, ", line)]
+    return [[cell.replace(f"]({prefix}", "](") for cell in row] for row in rows]
+
+
+def test_the_39_claims_stand_in_lesson_15_and_in_the_syllabus():
+    lesson = "\n".join(cell.source for cell in nbformat.read(NBS / "15_augmented.ipynb", as_version=4).cells if cell.cell_type == "markdown")
+    here, there = claims(lesson, "../"), claims((ROOT / "lessons.md").read_text().replace("](nbs/", "]("), "")
+    assert [int(row[0]) for row in here] == list(range(1, 40)) and all(len(row) == 5 for row in here)
+    assert here == there, "lessons.md and lesson 15 differ"
+
+
+@pytest.mark.parametrize("row", claims((ROOT / "lessons.md").read_text(), "nbs/"), ids=lambda row: row[0])
+def test_a_claim_names_a_section_that_exists(row):
+    number, title, file = re.match(r"\[(\d\d), (.*)\]\((.*)\.ipynb#", row[2]).groups()
+    headings = [line.lstrip("# ") for cell in nbformat.read(NBS / f"{file}.ipynb", as_version=4).cells if cell.cell_type == "markdown" for line in cell.source.split("\n") if line.startswith("#")]
+    assert file.startswith(number) and title in headings
+    assert re.match("supported here|supported in part|not supported here|by citation|not testable at this scale|undecided", row[4])
