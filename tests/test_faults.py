@@ -1,16 +1,17 @@
 """Workers killed, drivers killed, trials that kill or hang, journals cut, disks full: twenty seeded searches of each, with every engine that promises to survive it.
 After each, every finished trial is recorded exactly once, none is lost, the search is complete, and a serial search has proposed exactly what it would have without the fault."""
 
+import importlib
 import json
 import math
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import random
 import signal
 import subprocess
 import warnings
-from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Timer
@@ -25,7 +26,7 @@ from objectives import erratic, wait_until
 from test_search import SOON, TESTS, alive, check_finished, what
 
 SEEDS, SAMPLE = range(20), (3, 12)  # all, and those of a plain `make test`
-LIMIT = 90                          # seconds for one search, its fault and its resumption; they take one or two
+LIMIT, IMPORTS = 120, 300           # seconds for one search with its fault and its resumption, which take one or two; for what is imported before the first
 BUDGETED = {"Hyperband", "ASHA", "BOHB"}
 PRELOAD = ["faults", "course_lib.halving", "course_lib.surrogates", "course_lib.nas", "course_lib.scaling", "optuna", "distributed"]
 
@@ -39,47 +40,46 @@ def seeded(*engines):
 # Engines: two workers for the whole module, so that what one search leaves behind meets the next one
 
 class Engines(ExitStack):
-    "ProcessWorkers and a Dask cluster with two workers each, and a server that forks drivers. Each starts when it is first needed."
-    workers = cluster = client = context = None
+    "A server that forks drivers and Dask's workers, from a process that has imported all that they need; and, from when they are needed, ProcessWorkers and a Dask cluster."
+    workers = cluster = client = None
+
+    def __init__(self):
+        super().__init__()
+        for module in PRELOAD: importlib.import_module(module)
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(PRELOAD)
+        assert self._end_of(self.context.Process(target=int), IMPORTS) == 0
 
     def arguments(self, name, n_workers=3):
         "minimize's arguments for an engine, when its workers are well."
         if name == "serial": return {}
-        if name == "Dask": return dict(executor=self._dask().get_executor(pure=False), n_workers=n_workers)
+        if name == "Dask": return dict(executor=self.dask().get_executor(pure=False), n_workers=n_workers)
         self.workers = self.workers or self.enter_context(ProcessWorkers(2))
         return dict(executor=self.workers, n_workers=n_workers)
 
-    def _dask(self):
+    def dask(self):
+        "A client of the cluster, when both workers are there."
+        import dask
+        from distributed import Client, LocalCluster
         if self.cluster is None:
-            import dask
-            from distributed import Client, LocalCluster
-            self._server()
             for name, value in {"worker.multiprocessing-method": "forkserver", "deploy.lost-worker-timeout": "1h"}.items(): self.enter_context(dask.config.set({f"distributed.{name}": value}))
             self.cluster = self.enter_context(LocalCluster(processes=True, n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50))
             self.client = self.enter_context(Client(self.cluster, set_as_default=False))
         wait_until(lambda: len(found := list(self.cluster.scheduler.workers.values())) == 2 and all(alive(w.pid) for w in found))
         return self.client
 
-    @property
-    def address(self): return self._dask() and self.cluster.scheduler_address
-
-    def _server(self):
-        "What forks drivers and Dask's workers, from a process that has imported all that they need."
-        if self.context is None:
-            self.context = multiprocessing.get_context("forkserver")
-            self.context.set_forkserver_preload(PRELOAD)
-            multiprocessing.forkserver.ensure_running()
-        return self.context
-
-    def driver(self, **arguments):
+    def drive(self, **arguments):
         "Run a driver to its end, whatever that is: its exit code."
-        process = self._server().Process(target=faults.drive, kwargs=arguments)
+        address = self.dask().scheduler.address if arguments["engine_name"] == "Dask" else None
+        return self._end_of(self.context.Process(target=faults.drive, kwargs=dict(address=address, **arguments)), LIMIT / 3)
+
+    def _end_of(self, process, seconds):
         process.start()
-        process.join(LIMIT / 2)
+        process.join(seconds)
         if process.is_alive():
             process.kill()
             process.join()
-            pytest.fail("the driver didn't end")
+            pytest.fail(f"the process didn't end within {seconds} s")
         return process.exitcode
 
 
@@ -92,12 +92,11 @@ def engines():
     with pytest.MonkeyPatch.context() as patch, ExitStack() as last:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]))
         patch.setenv("OMP_NUM_THREADS", "1")
-        multiprocessing.resource_tracker.ensure_running()  # these two serve all of pytest, and end with it
+        multiprocessing.resource_tracker.ensure_running()  # which ends with pytest
         before = children()
         last.callback(lambda: wait_until(lambda: children() <= before, SOON))
-        with Engines() as engines:
-            last.callback(multiprocessing.forkserver._forkserver._stop)
-            yield engines
+        last.callback(multiprocessing.forkserver._forkserver._stop)
+        with Engines() as engines: yield engines
 
 
 @pytest.fixture(autouse=True)
@@ -132,8 +131,7 @@ class Case:
 
     def drive(self, **fault):
         "Search in a process of its own, which has workers of its own: its exit code. None of its processes is left."
-        code = self.engines.driver(folder=self.folder, name=self.name, seed=self.seed, objective=self.objective, engine_name=self.engine, journal=self.journal,
-                                   address=self.engines.address if self.engine == "Dask" else None, **fault)
+        code = self.engines.drive(folder=self.folder, name=self.name, seed=self.seed, objective=self.objective, engine_name=self.engine, journal=self.journal, **fault)
         wait_until(lambda: not left(self.folder), SOON)
         return code
 
@@ -142,6 +140,14 @@ class Case:
         (self.folder / "reference").mkdir(exist_ok=True)
         objective = type(self.objective)(self.folder / "reference", 0, padding=self.objective.padding)
         return minimize(objective, self.make(self.seed), self.n, journal=self.folder / "reference" / "journal", progress=False)
+
+    @property
+    def in_flight(self): return 1 if self.engine == "serial" else 3
+
+    def untold(self):
+        "How many trials ended that the journal doesn't have."
+        text = self.recorded
+        return len(times(self.notes, "ended").keys() - {name_of(*found[1:3]) for found in records(text[:text.rfind(b"\n") + 1])})
 
     @property
     def recorded(self): return self.journal.read_bytes() if self.journal.exists() else b""
@@ -157,6 +163,7 @@ def left(folder):
 
 def records(text):
     "The trials of a journal without a cut line: (id, config, budget, parent, loss, status) each."
+    if not text: return []
     assert text.endswith(b"\n")
     header, *trials = map(json.loads, text.splitlines())
     assert header["format"] == 1
@@ -253,14 +260,22 @@ def test_a_worker_is_killed(case):
 @seeded("serial", "ProcessWorkers", "Dask")
 def test_the_driver_is_killed(case):
     kept, deaths = b"", case.random.choice([[(0, 8)], [(0, 12)], [(0, 5), (6, 10)]])
-    for least, most in deaths:
+    for died, (least, most) in enumerate(deaths):
         told, lines, ms = case.random.randint(least, most), case.random.randrange(200), case.random.uniform(0, 15)
         by_lines = case.engine == "serial" or told == 0 or case.random.random() < 0.5
         assert case.drive(told=told, **(dict(lines=lines) if by_lines else dict(ms=ms))) == -signal.SIGKILL
         assert case.recorded.startswith(kept)
         kept = case.recorded
         assert kept[-1:] in (b"", b"\n"), "a killed driver left a line that is cut"
-    check(case, case.search(), kept, lost=0 if case.engine == "serial" else 3 * len(deaths))
+        assert len(records(kept)) >= told and case.untold() <= case.in_flight * (died + 1), "what had been told isn't in the journal"
+    results = case.search()
+    check(case, results, kept, lost=0 if case.engine == "serial" else 3 * len(deaths))
+    check_runs(case, len(results), len(deaths))
+
+
+def check_runs(case, n, faults):
+    "No more was run twice, or in vain, than what was in flight when the driver ended."
+    assert times(case.notes, "begun").total() <= n + case.in_flight * faults
 
 
 def struck(case): return {os.readlink(path) for path in case.notes.glob("struck*")}
@@ -278,7 +293,7 @@ def test_a_trial_kills_its_workers(case, monkeypatch):
     case.objective.misfortune = case.random.choice(["is_killed", "ends_itself"])
     case.objective.struck = case.random.sample(range(12), case.random.choice([1, 2]) if case.engine == "ProcessWorkers" else 1)
     if case.engine == "Dask":
-        case.engines.arguments("Dask")
+        case.engines.dask()
         monkeypatch.setattr(case.engines.cluster.scheduler, "allowed_failures", 1)
     results = case.search(n_workers=2)
     check(case, results, struck=struck(case))
@@ -304,8 +319,9 @@ def test_the_journal_is_cut_within_a_line(case):
     case.journal.write_bytes(kept + lines[line][:case.random.randrange(1, len(lines[line]))])
     for path in case.notes.iterdir(): path.unlink()
     with pytest.warns(UserWarning, match="cut off"): results = case.search()
-    for config, budget in (f[1:3] for f in records(kept)) if kept else ():
-        for what_happened in ("begun", "ended"): faults.note(case.notes, what_happened, name_of(config, budget))
+    assert times(case.notes, "begun").total() == len(results) - max(line - 1, 0), "a trial was run again that was recorded, or not run that wasn't"
+    for _, config, budget, *_ in records(kept):
+        for event in ("begun", "ended"): faults.note(case.notes, event, name_of(config, budget))
     check(case, results, kept)
 
 
@@ -342,7 +358,7 @@ def test_the_disk_is_full(case, small_disk):
     at_the_fault = (case.folder / "kept").read_bytes()
     assert len(at_the_fault) == quota if filler is None else len(at_the_fault) % 4096 == 0
     kept = at_the_fault[:at_the_fault.rfind(b"\n") + 1]
-    assert again or case.recorded == at_the_fault
+    assert again or case.recorded == at_the_fault and case.untold() <= case.in_flight
     whole = case.recorded if again else kept
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -350,6 +366,7 @@ def test_the_disk_is_full(case, small_disk):
     assert [("cut off" in str(w.message)) for w in said] == ([] if again or kept == at_the_fault else [True])
     assert whole.startswith(kept)
     check(case, results, whole, lost=0 if case.engine == "serial" else 3)
+    check_runs(case, len(results), 1)
 
 
 def size_of(case): return (case.folder / "reference" / "journal").stat().st_size
