@@ -311,11 +311,9 @@ def plotted():
     return pd.DataFrame(rows)
 
 
-def assets():
-    "Small copies for the lesson: the shares, and the trainings."
-    folder = HERE.parent/"course_lib"/"assets"
-    plotted().to_csv(folder/"contest_variance.csv", index=False, lineterminator="\n")
-    pd.concat(map(rows_of, tasks()))[["task", "cell", "rate", "images", "pretrained", "seed", "valid", "test"]].round(4).to_csv(folder/"contest_variance_runs.csv", index=False, lineterminator="\n")
+def shares():
+    "The shares, as lesson 15 draws them."
+    plotted().to_csv(HERE/f"{NAME}_shares.csv", index=False, lineterminator="\n")
 
 
 def verdict(measure="accuracy"):
@@ -433,4 +431,4 @@ Chosen when the results were known, and so deciding nothing: a practitioner with
 {drawn}"""
 
 
-if __name__ == "__main__": main(NAME, run, table, pictures=assets)
+if __name__ == "__main__": main(NAME, run, table, pictures=shares)
