@@ -306,17 +306,6 @@ def again_table():
     return markdown_table(["trained again", "trainings", *[f"{name}, {'validation' if m == 'valid' else 'test'}" for m in MEASURES for name in ("the oracle's best rate", *FINDER)]], lines)
 
 
-def plotted():
-    "Share of the cases (and runs) that are there after a cost in trainings: a frame that is ready to be drawn."
-    return pd.DataFrame([dict(method=method, measure=measure, trainings=n, share=round(float((costs(method, measure) <= n).mean()), 4))
-                         for method, measure, n in itertools.product(METHODS, MEASURES, np.arange(0, 20.25, 0.25).tolist())])
-
-
-def assets():
-    "A small copy for the lesson."
-    plotted().to_csv(HERE.parent/"course_lib"/"assets"/"contest_rates.csv", index=False, lineterminator="\n")
-
-
 def claim_text():
     suggestion, third = FINDER
     there = np.isfinite(costs(suggestion, "valid")).mean()
@@ -362,4 +351,4 @@ The share of trainings that are within 5% of the oracle when a rate is trained a
 """
 
 
-if __name__ == "__main__": main(NAME, run, table, options, pictures=assets)
+if __name__ == "__main__": main(NAME, run, table, options)

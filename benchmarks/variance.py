@@ -311,7 +311,7 @@ def plotted():
     return pd.DataFrame(rows)
 
 
-def shares():
+def write_shares():
     "The shares, as lesson 15 draws them."
     plotted().to_csv(HERE/f"{NAME}_shares.csv", index=False, lineterminator="\n")
 
@@ -431,4 +431,4 @@ Chosen when the results were known, and so deciding nothing: a practitioner with
 {drawn}"""
 
 
-if __name__ == "__main__": main(NAME, run, table, pictures=shares)
+if __name__ == "__main__": main(NAME, run, table, pictures=write_shares)
