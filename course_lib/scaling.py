@@ -197,7 +197,7 @@ def _claim(gpus, patience):
     end = time.monotonic() + patience
     while True:
         for gpu in gpus:
-            file = open(pathlib.Path(tempfile.gettempdir())/f"course_lib_gpu_{gpu}.lock", "a")
+            file = open(pathlib.Path(tempfile.gettempdir())/f"course_lib_gpu_{str(gpu).replace('/', '_')}.lock", "a")
             try: _lock(file)
             except BlockingIOError: file.close()
             else:
@@ -410,6 +410,7 @@ class Workload:
         from sklearn.ensemble import RandomForestRegressor
         trials = [t for t in trials if t.status == "done"]
         if len(trials) < 4*k: raise ValueError(f"at least {4*k} finished trials are needed to draw from the {k} nearest, not {len(trials)}.")
+        if not all({"budgets", "errors", "seconds"} <= set(t.info) for t in trials): raise ValueError("every trial must have reported budgets, errors and seconds, as train_digits does.")
         self.space, self.k, self.scale, self.budgets = space, k, scale, trials[0].info["budgets"]
         self.errors, seconds = np.array([t.info["errors"] for t in trials]), np.array([t.info["seconds"] for t in trials])
         if any(t.info["budgets"] != self.budgets for t in trials) or np.diff(self.budgets, prepend=0).min() <= 0: raise ValueError(f"every trial must have been recorded at the same budgets, and they must rise: {self.budgets}.")
@@ -450,8 +451,8 @@ class Workload:
 def read_journal(
     path, # of a journal that `minimize` wrote
 ) -> list:
-    "The finished trials of a journal, to look at: nothing is locked or repaired."
-    with open(path, encoding="utf-8") as f: return [_trial(**json.loads(line)) for line in list(f)[1:]]
+    "The finished trials of a journal, to look at, even while a search writes to it. A last line that isn't complete is left out."
+    with open(path, encoding="utf-8") as f: return [_trial(**json.loads(line)) for line in list(f)[1:] if line.endswith("\n")]
 
 def digits_journal() -> list:
     "The trials of a random search over `SPACE`, 27 epochs each, recorded once by benchmarks/scaling_journal.py."
