@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RESNET_CELL', 'DEFAULTS', 'OutOfBudget', 'Attempt', 'contest', 'Standings', 'Prepared', 'small_network',
            'training_space', 'train', 'predictor', 'suggested_lr', 'defaults', 'finder', 'finder_long', 'searched',
-           'finder_config', 'transferred', 'automl', 'evolved', 'darts', 'shared']
+           'finder_config', 'transferred', 'automl', 'evolved', 'darts', 'shared', 'main_effects']
 
 # %% ../nbs/15_augmented.ipynb #e3e3ffcd
 import io, math, numbers, pathlib, random, time
@@ -264,6 +264,7 @@ def plot(self:Standings,
         right.plot([table.test[name]]*2, [y - 0.35, y + 0.35], color=colour, lw=2, ls="-")
     right.set_yticks(range(len(table)), table.index[::-1])
     right.set(xlabel="test loss", title="In the end", xscale="log" if table.test.max() > 10*table.test.min() > 0 else "linear")
+    for axis in (left.xaxis, left.yaxis, right.xaxis): axis.set_major_formatter("{x:g}")
     return left, right
 
 # %% ../nbs/15_augmented.ipynb #8b498139
@@ -490,3 +491,15 @@ def shared(attempt, epochs=150, n=100):
     found = random_sharing(supernet, epochs, n, attempt.seed, valid, train=train, device="cpu")
     attempt.step(len(found["losses"]))
     attempt.submit(_trained_cell(attempt, found["cell"]), str(found["cell"]))
+
+# %% ../nbs/15_augmented.ipynb #4d95ca4b
+def main_effects(
+    df,          # a row for each training; every level of every factor with every other, equally often
+    factors,     # columns that were set
+    measured,    # the column that came out
+) -> pd.Series:  # factor -> share of the variance that its means have
+    "Shares of the variance in a balanced factorial experiment that each factor explains by itself; `all`, what the factors explain with all interactions. Raises ValueError if levels are missing."
+    counts = df.groupby(list(factors)).size()
+    if counts.nunique() > 1 or len(counts) != math.prod(df[f].nunique() for f in factors): raise ValueError("every level of every factor must meet every other, equally often.")
+    def share(columns): return df.groupby(columns)[measured].transform("mean").var(ddof=0)/df[measured].var(ddof=0)
+    return pd.Series({**{factor: share([factor]) for factor in factors}, "all": share(list(factors))})

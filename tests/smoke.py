@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from course_lib.augmented import contest, finder, searched
 from course_lib.automl import AutoMLClassifier
 from course_lib.cells import DARTS_V2, Cell201, Genotype, Network, count_macs, count_params, plot_genotype
 from course_lib.darts import DARTSNetwork, FastDARTSNetwork, discretise, one_hot, search
@@ -13,6 +14,8 @@ from course_lib.halving import Hyperband
 from course_lib.lr_finder import LRFind, lr_find
 from course_lib.nas import RegularizedEvolution, digits201, incumbents, naswot, train_digits201
 from course_lib.one_cycle import OneCycle
+from course_lib.scaling import Workload, digits_journal, simulate
+from course_lib.scaling import SPACE as RECORDED
 from course_lib.search import RandomSearch, minimize
 from course_lib.spaces import Choice, Float, Space
 from course_lib.surrogates import TPE, ForestSearch, GPSearch
@@ -75,6 +78,11 @@ network = FastDARTSNetwork("201", channels=4, n_in=1)
 gradients = search(network, *halves, epochs=2, device="cpu", progress=False)
 assert len(gradients.history) == 2 and discretise(network, p=one_hot(network, gradients.cell)) == gradients.cell, gradients
 DARTSNetwork("201", channels=4, n_in=1).load_state_dict(network.state_dict())
+
+standings = contest({"finder": finder, "random": searched(RandomSearch)}, digits, budget=5, seeds=[0], progress=False)
+assert standings.estimate("finder").mean < 0.1 and list(standings.table().seeds) == [1, 1], standings.df
+fake = simulate(RandomSearch(RECORDED), Workload(RECORDED, digits_journal()), n_workers=10, n_trials=50)  # Optuna and Dask aren't here
+assert len(fake) == 50 and 0 <= fake.idle < 1, fake
 
 from fastai.learner import Learner  # course_lib.lr_finder has given it lr_range_test
 
