@@ -13,7 +13,7 @@ import signal
 import subprocess
 import warnings
 from contextlib import ExitStack
-from pathlib import Path
+from mmap import PAGESIZE
 from threading import Timer
 
 import psutil
@@ -26,7 +26,7 @@ from objectives import erratic, wait_until
 from test_search import SOON, TESTS, alive, check_finished, what
 
 SEEDS, SAMPLE = range(20), (3, 12)  # all, and those of a plain `make test`
-LIMIT, IMPORTS = 120, 300           # seconds for one search with its fault and its resumption, which take one or two; for what is imported before the first
+LIMIT, IMPORTS = 240, 300           # seconds for one search with its fault and its resumption, which take one or two; for what is imported before the first
 BUDGETED = {"Hyperband", "ASHA", "BOHB"}
 PRELOAD = ["faults", "course_lib.halving", "course_lib.surrogates", "course_lib.nas", "course_lib.scaling", "optuna", "distributed"]
 
@@ -45,10 +45,11 @@ class Engines(ExitStack):
 
     def __init__(self):
         super().__init__()
-        for module in PRELOAD: importlib.import_module(module)
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(PRELOAD)
-        assert self._end_of(self.context.Process(target=int), IMPORTS) == 0
+        (first := self.context.Process(target=int)).start()
+        for module in PRELOAD: importlib.import_module(module)  # here too, at the same time
+        assert end_of(first, IMPORTS) == 0
 
     def arguments(self, name, n_workers=3):
         "minimize's arguments for an engine, when its workers are well."
@@ -71,16 +72,18 @@ class Engines(ExitStack):
     def drive(self, **arguments):
         "Run a driver to its end, whatever that is: its exit code."
         address = self.dask().scheduler.address if arguments["engine_name"] == "Dask" else None
-        return self._end_of(self.context.Process(target=faults.drive, kwargs=dict(address=address, **arguments)), LIMIT / 3)
+        (driver := self.context.Process(target=faults.drive, kwargs=dict(address=address, **arguments))).start()
+        return end_of(driver, LIMIT / 3)
 
-    def _end_of(self, process, seconds):
-        process.start()
-        process.join(seconds)
-        if process.is_alive():
-            process.kill()
-            process.join()
-            pytest.fail(f"the process didn't end within {seconds} s")
-        return process.exitcode
+
+def end_of(process, seconds):
+    "A process's exit code."
+    process.join(seconds)
+    if process.is_alive():
+        process.kill()
+        process.join()
+        pytest.fail(f"the process didn't end within {seconds} s")
+    return process.exitcode
 
 
 def children(): return {p.pid for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE}
@@ -273,9 +276,9 @@ def test_the_driver_is_killed(case):
     check_runs(case, len(results), len(deaths))
 
 
-def check_runs(case, n, faults):
+def check_runs(case, n, ends):
     "No more was run twice, or in vain, than what was in flight when the driver ended."
-    assert times(case.notes, "begun").total() <= n + case.in_flight * faults
+    assert times(case.notes, "begun").total() <= n + case.in_flight * ends
 
 
 def struck(case): return {os.readlink(path) for path in case.notes.glob("struck*")}
@@ -327,18 +330,18 @@ def test_the_journal_is_cut_within_a_line(case):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    "A folder on a disk of 64 kB; None where it can't be mounted."
+    "A folder on a disk of 16 pages (64 kB on most machines); None where it can't be mounted."
     (folder := tmp_path / "disk").mkdir()
-    try: mounted = not subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, timeout=SOON).returncode
+    try: mounted = not subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={16 * PAGESIZE}", "tmpfs", folder], capture_output=True, timeout=SOON).returncode
     except OSError: mounted = False
     yield folder if mounted else None
     if mounted: subprocess.run(["umount", folder], check=True, timeout=SOON)
 
 
 def fill(disk, pages):
-    "Leave room for so many pages of 4096 bytes. Returns the file that takes up the rest."
+    "Leave room for so many pages. Returns the file that takes up the rest."
     stat = os.statvfs(disk)
-    (disk / "filler").write_bytes(bytes(stat.f_bavail * stat.f_frsize - pages * 4096))
+    (disk / "filler").write_bytes(bytes(stat.f_bavail * stat.f_frsize - pages * PAGESIZE))
     return disk / "filler"
 
 
@@ -348,7 +351,7 @@ def test_the_disk_is_full(case, small_disk):
     if small_disk and case.seed % 2:  # the journal alone is on it
         case.journal, case.objective = small_disk / "journal", Bare(case.notes, padding=case.random.randrange(600))
         case.uninterrupted()
-        filler = fill(small_disk, case.random.randint(0, size_of(case) // 2 // 4096))
+        filler = fill(small_disk, case.random.randint(0, size_of(case) // 2 // PAGESIZE))
     else:
         case.uninterrupted()
         quota = case.random.randint(1, size_of(case) // 2)
@@ -356,7 +359,7 @@ def test_the_disk_is_full(case, small_disk):
     assert "OSError" in (case.folder / "error").read_text()
     if filler and not again: filler.unlink()
     at_the_fault = (case.folder / "kept").read_bytes()
-    assert len(at_the_fault) == quota if filler is None else len(at_the_fault) % 4096 == 0
+    assert len(at_the_fault) == quota if filler is None else len(at_the_fault) % PAGESIZE == 0
     kept = at_the_fault[:at_the_fault.rfind(b"\n") + 1]
     assert again or case.recorded == at_the_fault and case.untold() <= case.in_flight
     whole = case.recorded if again else kept
