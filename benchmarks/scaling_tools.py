@@ -122,7 +122,7 @@ def separately(prepare, workers, jobs, folder, begun):
 
 def ray_tune(workers, jobs, folder, begun):
     "Trials in actors that are used again; what its callback sees from the last warming trial to the last trial."
-    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_AIR_NEW_OUTPUT="0", RAY_DEDUP_LOGS="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0")
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_AIR_NEW_OUTPUT="0", RAY_DEDUP_LOGS="0", RAY_agent_register_timeout_ms="120000", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0")
     here = pathlib.Path(__file__).parent
     os.environ["PYTHONPATH"] = f"{here}{os.pathsep}{here.parent}"                # so that actors find this module
     import psutil, ray
