@@ -246,6 +246,7 @@ def plot(self:Standings,
 ):                      # the axes
     "Left: the best validation loss so far, mean over seeds and a band from the best seed to the worst. Right: the test loss of what counted in the end, a dot for each seed and a line for their mean."
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogFormatter
     table = self.table()
     highlight = list(dict.fromkeys([*table.index[:3], self.contestants[0]])) if highlight is None else list(highlight)
     styles = {name: dict(color=f"C{i}", ls=["-", "--", "-.", ":"][i % 4]) for i, name in enumerate(highlight)}
@@ -264,7 +265,9 @@ def plot(self:Standings,
         right.plot([table.test[name]]*2, [y - 0.35, y + 0.35], color=colour, lw=2, ls="-")
     right.set_yticks(range(len(table)), table.index[::-1])
     right.set(xlabel="test loss", title="In the end", xscale="log" if table.test.max() > 10*table.test.min() > 0 else "linear")
-    for axis in (left.xaxis, left.yaxis, right.xaxis): axis.set_major_formatter("{x:g}")
+    for axis in (left.xaxis, left.yaxis, right.xaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
     return left, right
 
 # %% ../nbs/15_augmented.ipynb #8b498139
