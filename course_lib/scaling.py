@@ -255,17 +255,18 @@ class Simulation(Results):
         n_workers:int,
         seconds:float,  # when it ended
         driver:float,   # processor seconds, real ones, that ask and tell took in all
+        lost=(),        # trials that were running when it ended
     ):
         super().__init__(space, trials, stopped)
+        self.lost = list(lost)
         self.spans, self.n_workers, self.seconds, self.driver = spans, n_workers, seconds, driver
 
     @property
     def table(self):
-        "A pandas table: trial, worker, begin, end (seconds), budget, loss; loss is NaN where the end of the search came first."
+        "A pandas table: trial, worker, begin, end (seconds), budget, loss; loss is NaN for those that were still running."
         import pandas as pd
-        told = {t.id: t for t in self.trials}
-        rows = [dict(trial=id, worker=worker, begin=begin, end=end, budget=told[id].budget if id in told else None, loss=told[id].loss if id in told else math.nan) for id, (worker, begin, end) in self.spans.items()]
-        return pd.DataFrame(rows, columns=["trial", "worker", "begin", "end", "budget", "loss"])
+        rows = [dict(zip(("trial", "worker", "begin", "end"), (t.id, *self.spans[t.id])), budget=t.budget, loss=math.nan if t.loss is None else t.loss) for t in [*self.trials, *self.lost]]
+        return pd.DataFrame(rows)
 
     @property
     def idle(self) -> float:
@@ -297,6 +298,7 @@ class Simulation(Results):
             bars = table[table.budget == budget] if budgets else table
             ax.barh(bars.worker, bars.end - bars.begin, left=bars.begin, height=0.85, color=color, label=None if budget is None else f"budget {budget:g}")
         ax.set(xlabel="seconds", ylabel="worker", ylim=(min(n, self.n_workers) - 0.5, -0.5), xlim=(0, self.seconds))
+        ax.yaxis.get_major_locator().set_params(integer=True)
         ax.grid(False)
         return ax
 
@@ -350,10 +352,12 @@ def simulate(
             if target is not None and history.told[-1].loss <= target: stopped = "target"
     if stopped == "done" and not optimizer.done: raise RuntimeError(f"{type(optimizer).__name__} waits for results, and nothing is running.")
     now = min(now, end)
-    for _, id, _, worker in running:
-        spans[id] = worker, min(spans[id][1], now), now
-        optimizer.forget(history.trials[id])
-    return Simulation(optimizer.space, history.told, stopped, spans, n_workers, now, own)
+    lost = [history.trials[id] for _, id, _, _ in running]
+    for trial in lost:
+        worker, begin, _ = spans[trial.id]
+        spans[trial.id] = worker, min(begin, now), now
+        optimizer.forget(trial)
+    return Simulation(optimizer.space, history.told, stopped, spans, n_workers, now, own, lost)
 
 def _evaluated(evaluate, trial, root, seed):
     "Loss and seconds of a trial. Raises ValueError if they aren't numbers, or take less than no time."
