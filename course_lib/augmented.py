@@ -40,13 +40,13 @@ class Attempt:
         seconds:float,           # the budget, by `timer`
         steps:int=None,          # training steps at most; None: any number
         seed:int=0,              # for all that the contestant draws
-        timer=time.process_time, # seconds of this process' processor time; time.perf_counter counts what worker processes and other programs do, too
+        timer=time.process_time, # seconds of this process' processor time, all threads together; time.perf_counter is the clock on the wall
     ):
         self.train, self.valid, self.classes, self.n_out, self.seed = split.train, split.valid, split.classes, split.n_out, seed
         self.seconds, self.max_steps, self.steps, self.rows = seconds, math.inf if steps is None else steps, 0, []
         self._test, self._timer, self._off = split.test, timer, 0.0
-        self._start = timer()
-        self.submit(partial(_guess, split), "a guess")
+        self._start, guess = timer(), partial(_guess, split)
+        self._keep(guess, self.loss(guess), "a guess")
 
     @property
     def spent(self) -> float:
@@ -90,11 +90,16 @@ def submit(self:Attempt,
     "Hand a predictor in. Of all that were, the one with the smallest validation loss counts (of equals, the first). Raises `OutOfBudget` if it comes too late."
     valid = self.loss(predict)
     self.step(0)
+    self._keep(predict, valid, note)
+    return valid
+
+@patch
+def _keep(self:Attempt, predict, valid, note):
+    "Note a predictor that is the best so far, with its test loss; the clock stands still for that."
     if math.isfinite(valid) and valid < min((row["valid"] for row in self.rows), default=math.inf):
         at, began = dict(seconds=self.spent, steps=self.steps), self._timer()
         self.rows.append(at | dict(valid=valid, test=_loss(self._test, self.classes, predict), note=note))
         self._off += self._timer() - began
-    return valid
 
 def _loss(part, classes, predict):
     "The share of wrong classes, or the squared error as a share of the variance; infinite if a regression's numbers aren't finite."
@@ -114,7 +119,7 @@ def contest(
     steps:int=None,          # training steps for each; None: any number
     seeds=range(3),          # an attempt for each; contestants see it as `attempt.seed`
     save=None,               # a CSV file that grows by an attempt at a time; the same call goes on with it
-    timer=time.process_time, # what counts as a second: processor time of this process, or time.perf_counter for methods with workers
+    timer=time.process_time, # what counts as a second: processor time of this process, all threads together; time.perf_counter (the wall's) for methods with worker processes
     progress:bool=True,      # show a bar over the seeds?
 ) -> "Standings":
     "Every contestant against the same clock, on the same data. One that raises an error is out from there; what it has handed in counts. Raises ValueError for arguments that can't work."
@@ -324,7 +329,8 @@ def train(
     batch:int=64,            # images in a step
     mirror:bool=False,       # mirror the images of a random half of the steps?
 ):                           # a predictor to hand in
-    "Train a classifier, with fastai's defaults where nothing else is said. A loss that isn't finite ends it. Raises `OutOfBudget` when the clock says so."
+    "Train a classifier, with fastai's defaults where nothing else is said. A loss that isn't finite ends it. Raises `OutOfBudget` when the clock says so, ValueError for another optimiser or schedule."
+    if optimiser not in ("adamw", "sgd") or schedule not in ("one-cycle", "cosine", "constant"): raise ValueError(f"optimiser must be adamw or sgd and schedule one-cycle, cosine or constant, not {optimiser!r} and {schedule!r}.")
     x, y, order = *_tensors(attempt.train), torch.Generator().manual_seed(attempt.seed)
     opt, begun = _optimiser(network, optimiser, lr, momentum, weight_decay), attempt.share
     if epochs is None and begun >= _END: raise OutOfBudget()
