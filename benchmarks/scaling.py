@@ -152,6 +152,7 @@ def table():
         text += f"\n## Trials per second: {kind} of work\n\n" + markdown_table(["tool", "one worker", "two workers", "two over one", "range", "of no tool's"], [rate_row(tool, kind) for tool in TOOLS if (tool, 1, kind) in taken])
     text += "\nOf no tool's: the rate beside that of as many bare processes (two, where there is a figure for two workers), within a repetition.\n"
     took_part = [len(taken.get((RAY, workers, "empty"), ())) for workers in (1, 2)]
+    if any(took_part): text += "\nIn these runs Ray Tune, asked for two trials at once with its actors used again, kept to a single actor. Its rows with two workers say what that setting gives, and not what Ray can do.\n"
     if not any(took_part): text += "\nRay Tune wasn't installed or didn't start, so its rows are missing.\n"
     elif min(took_part) < n: text += f"\nRay Tune didn't start in time in every repetition: its figures are from {took_part[0]} of {n} with one worker and {took_part[1]} with two.\n"
     return text
