@@ -24,21 +24,24 @@ The tools, with one worker and with two:
   minimize, Dask              `LocalCluster` with as many worker processes of one thread, `Client.get_executor(pure=False)`; the same journal
   Optuna, RDB storage         `study.optimize` with RandomSampler and a SQLite file; two: two processes that share it, half of the trials each, as Optuna recommends
   Optuna, journal storage     the same with JournalStorage on a JournalFileBackend
-  Ray Tune                    `Tuner` with `tune.uniform`, on loopback with num_cpus=2, `max_concurrent_trials` one or two, and actors that are used again
-                              (`reuse_actors=True`, not its default, is the faster way); what it saves by default, it saves here
+  Ray Tune                    `Tuner` with `tune.uniform`, on loopback with num_cpus one or two, and actors that are used again (`reuse_actors=True`, not its
+                              default, is the faster way); what it saves by default, it saves here. `max_concurrent_trials` isn't set: it would leave
+                              Ray without waiting trials, and then Ray keeps only one free actor. Its first trials wait until all actors have started, which takes
+                              seconds: without that, short trials would all go to the first one
 Progress bars and logs are off everywhere. Beside these, with the empty objective only: `minimize` without a journal and with `fsync=True` (each line is
 on the disk itself before the search goes on, which is what Optuna's two storages promise), and Optuna's study in memory. What Optuna's storages do and a journal doesn't: every step of a trial, its start and each
 of its six parameters included, is written at once, so that other processes see it; hence several transactions a trial.
 
 Timed is the steady state, by the clock on the wall. Each measurement has a process of its own and new files in the system's temporary folder. Workers first run four
 trials each; then each objective's trials are timed from the call to its return; for Optuna's and the bare pairs from when both begin together (they meet at
-a barrier) until the later one ends; for Ray Tune, whose call includes its start and its end, from the end of the last warming trial to the
-end of the last trial. Start-up is reported apart: from the start of the measurement's process (of the two
+a barrier) until the later one ends; for Ray Tune, whose call includes its start and its end, from when each actor has done its warming
+trials until as many trials later. Start-up is reported apart: from the start of the measurement's process (of the two
 processes, where they are a pair), before anything is imported, until the warming trials are over.
 
 Statistics and rules, fixed before the run. A repetition takes every tool once, in an order drawn anew (seed: the repetition's number), and its rows are
 kept when it is whole. What is compared with itself on one and two workers runs back to back, as do the five that aim 2 needs (no tool, the driver, ProcessWorkers), since the load of
-a machine changes; this was not so in a provisional repetition on a machine whose cores were taken, whose order and figures showed the need. Figures are medians over seven repetitions, with the smallest and largest beside them. Ratios are taken within a repetition, then their median.
+a machine changes; this was not so in a provisional repetition on a machine whose cores were taken, whose order and figures showed the need.
+A first run of seven repetitions under these rules reached both aims; it was made again, and no other rule changed, because it used Ray with two workers badly (with `max_concurrent_trials`). Figures are medians over seven repetitions, with the smallest and largest beside them. Ratios are taken within a repetition, then their median.
 Before each measurement half a second is spent asleep, and the share of the cores that other processes used in it is recorded; no measurement is left out.
 One that breaks (Ray gives up where its processes need more than 30 s to start, which a loaded machine does to it) is made again, up to twice; if Ray doesn't
 start then either, it is missing in this repetition, and the table says so. Any other tool that breaks three times ends the run.

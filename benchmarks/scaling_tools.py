@@ -2,7 +2,8 @@
 
 A tool is a function `(workers, jobs, folder, begun)` that gives the seconds from `begun` until its workers were ready, and for each job, which is a pair
 (rounds of work per trial, number of trials), the seconds that those trials took. Optuna, Dask and Ray are imported where they are used."""
-import contextlib, hashlib, importlib.util, itertools, logging, multiprocessing, os, pathlib, tempfile, time
+import contextlib, hashlib, importlib.util, itertools, logging, multiprocessing, os, pathlib, shutil, tempfile, time
+from collections import Counter
 from functools import partial
 
 import numpy as np
@@ -121,34 +122,44 @@ def separately(prepare, workers, jobs, folder, begun):
 # ---- Ray Tune ----
 
 def ray_tune(workers, jobs, folder, begun):
-    "Trials in actors that are used again; what its callback sees from the last warming trial to the last trial."
+    "Trials in actors that are used again, as many at once as Ray is given processors; what its callback sees."
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_AIR_NEW_OUTPUT="0", RAY_DEDUP_LOGS="0", RAY_agent_register_timeout_ms="120000", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0")
     here = pathlib.Path(__file__).parent
     os.environ["PYTHONPATH"] = f"{here}{os.pathsep}{here.parent}"                # so that actors find this module
     import psutil, ray
     from ray import tune
-    class Clock(tune.Callback):
-        def __init__(self): self.times = []
-        def on_trial_complete(self, **_): self.times.append(time.perf_counter())
+    class Clock(tune.Callback, tune.Stopper):
+        "Times from when each of the workers has done the warming trials; the search is stopped `n` trials later."
+        def __init__(self, n): self.n, self.done, self.times = n, Counter(), []
+        def on_trial_complete(self, iteration, trials, trial, **_):
+            self.done[trial.last_result["pid"]] += 1
+            if sum(count >= WARM for count in self.done.values()) >= workers: self.times.append(time.perf_counter())
+        def __call__(self, trial_id, result): return False
+        def stop_all(self): return len(self.times) > self.n
     def search(rounds, n):
-        watch = Clock()
-        tuner = tune.Tuner(partial(ray_trial, rounds), param_space={name: tune.uniform(0, 1) for name in NAMES},
-            tune_config=tune.TuneConfig(metric="loss", mode="min", num_samples=n + WARM * workers, max_concurrent_trials=workers, reuse_actors=True),
-            run_config=tune.RunConfig(name=str(rounds), storage_path=str(folder), verbose=0, callbacks=[watch], failure_config=tune.FailureConfig(fail_fast=True)))
+        watch, meeting = Clock(n), folder / f"meeting-{rounds}"
+        meeting.mkdir()
+        tuner = tune.Tuner(partial(ray_trial, rounds, workers, meeting), param_space={name: tune.uniform(0, 1) for name in NAMES},
+            tune_config=tune.TuneConfig(metric="loss", mode="min", num_samples=100_000, reuse_actors=True),
+            run_config=tune.RunConfig(name=str(rounds), storage_path=str(folder), verbose=0, callbacks=[watch], stop=watch, failure_config=tune.FailureConfig(fail_fast=True)))
         found = tuner.fit()
-        assert not found.num_errors and len(watch.times) == n + WARM * workers
+        assert not found.num_errors and len(watch.times) > n
         return watch.times
     try:
-        ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1", logging_level="ERROR", log_to_driver=False, object_store_memory=100 * 2**20, _temp_dir=str(folder / "ray"))
+        ray.init(num_cpus=workers, include_dashboard=False, _node_ip_address="127.0.0.1", logging_level="ERROR", log_to_driver=False, object_store_memory=100 * 2**20, _temp_dir=str(folder / "ray"))
         runs = [search(*job) for job in jobs]
-        return runs[0][WARM * workers - 1] - begun, [times[-1] - times[WARM * workers - 1] for times in runs]
+        return runs[0][0] - begun, [times[n] - times[0] for times, (_, n) in zip(runs, jobs)]
     finally:
         started = psutil.Process().children(recursive=True)
         ray.shutdown()
         for process in psutil.wait_procs(started, timeout=20)[1]: process.kill()
 
 
-def ray_trial(rounds, config): return dict(loss=work(rounds, config))
+def ray_trial(rounds, workers, meeting, config):
+    "A trial. The first ones wait for each other: Ray gives the trial of an actor that is still starting to one that is free, so short trials would never see a second actor."
+    (meeting / str(os.getpid())).touch()
+    while sum(1 for _ in meeting.iterdir()) < workers: time.sleep(0.01)
+    return dict(loss=work(rounds, config))
 
 
 # ---- all of them ----
@@ -181,6 +192,8 @@ def measure(tool, workers, jobs, tries=3):
         if process.is_alive(): end(process.pid)
         process.join()
     if not process.exitcode: return answers.get()
+    time.sleep(5)                                              # what it had started ends, too
+    shutil.rmtree(folder, ignore_errors=True)
     if tries > 1: return measure(tool, workers, jobs, tries - 1)
     raise RuntimeError(f"{tool} with {workers}: the measurement ended with exit code {process.exitcode}.")
 
