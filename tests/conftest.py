@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 
+import runner
+
 ONLY, LESSON, ALL = (os.environ.get(name, "") for name in ("ONLY", "LESSON", "ALL"))
-PARTS = ["sync", "hygiene", "lab", "benchmarks", "search", "faults", "automl", "transfer", "nas", "darts", "notebooks", "wheel", "browser"]  # in this order: quick ones first
+ALONE = ["interrupt", "sync", "hygiene", "lab", "search", "faults", "automl"]  # quick ones, and those that look at the clock: nothing runs beside them
+BESIDE = ["benchmarks", "transfer", "nas", "darts", "wheel", "web", "browser"]  # beside these, notebooks are run
+LAST = ["notebooks", "exercises", "nbdev3"]  # their tests wait for what was run
+PARTS = ALONE + BESIDE + LAST
 BAD, GOOD, SKIP = "FAILED", "passed", "skipped"
 
+started = {}  # test -> what is run for it beside the others
 outcomes = {}  # test -> (row of the table, seconds, result)
 
 
@@ -42,8 +48,28 @@ def pytest_collection_modifyitems(config, items):
     keep = [item for item in items if chosen(item)]
     if items and not keep: raise pytest.UsageError(f"nothing to test for ONLY={ONLY} LESSON={LESSON}: is there such a lesson in nbs/?")
     config.hook.pytest_deselected(items=[item for item in items if item not in keep])
-    order = {part: n for n, part in enumerate(PARTS)}
-    items[:] = sorted(keep, key=lambda item: order.get(part_of(item), -1))
+    items[:] = sorted(keep, key=lambda item: PARTS.index(part_of(item)))
+
+
+def pytest_collection_finish(session):
+    "A module's function `beside(lesson)` waits in line for its turn from now on; the test gets the result."
+    if session.config.option.collectonly: return
+    for item in session.items:
+        if "beside" in getattr(item, "fixturenames", ()): started[item.nodeid] = runner.queue(item.module.beside, lesson_of(item))
+
+
+def pytest_runtest_setup(item):
+    if part_of(item) not in ALONE: runner.begin()
+
+
+@pytest.fixture
+def beside(request):
+    "What the module's function `beside(lesson)` returned."
+    runner.both()
+    return started[request.node.nodeid].result()
+
+
+def pytest_sessionfinish(): runner.end()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,46 +1,97 @@
-"Run notebooks with nbdev's own test runner: two at once, one thread each, each in a fresh process."
+"""Notebooks in processes of their own, one thread each, beside the tests.
 
+Parts whose tests look at the clock have the machine to themselves. Then one notebook at a time runs while pytest
+is at work on the other parts (`begin`), and two at once when it only waits for them (`both`)."""
+
+import functools
 import os
 import subprocess
 import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
-LONGEST = 600  # seconds after which a notebook is stopped
+LONGEST = 600  # seconds after which a process is stopped
+REFERENCE = 0.22  # seconds that `work` takes with one thread on the machine that the limits were set on, when it is idle
+
+pool, permits = ThreadPoolExecutor(2), threading.Semaphore(0)
+live = set()
+
+
+@functools.cache
+def begin(): permits.release()
+
+
+@functools.cache
+def both():
+    begin()
+    permits.release()
+
+
+def end():
+    "Stop what runs and forget what waits."
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in list(live): process.kill()
+    for _ in range(2): permits.release()
+
+
+def queue(function, *arguments):
+    "Have `function` called when its turn comes; a Future."
+    def turn():
+        with permits: return function(*arguments)
+    return pool.submit(turn)
+
+
+def call(command, cwd, seconds=LONGEST, **env):
+    "Run `command` with one thread. Returns its exit status, what it printed, seconds by the clock and of the processor."
+    start = time.time()
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, cwd=cwd, stdout=output, stderr=output, env={**os.environ, **THREADS, "MPLBACKEND": "agg", **env})
+        live.add(process)
+        stop = threading.Timer(seconds, process.kill)
+        stop.start()
+        _, status, used = os.wait4(process.pid, 0)
+        stop.cancel()
+        live.discard(process)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        return process.returncode, output.read(), time.time() - start, used.ru_utime + used.ru_stime
 
 
 def run(command, project, lesson):
     """Run one lesson of `project` with `command` (nbdev_test or nbdev-test).
 
-    Returns seconds by the clock, seconds of the processor (the same on an idle machine, and fair on a busy one),
-    and what went wrong, if anything."""
+    Returns seconds by the clock, seconds of the processor, and what went wrong, if anything."""
     path = Path("nbs") / f"{lesson}.ipynb"
     flags = ["--flags", "data"] if os.environ.get("COURSE_DATA") else []
-    start = time.time()
-    with tempfile.TemporaryFile("w+") as output:
-        arguments = [path, "--n-workers", "0"] if Path(command).name == "nbdev-test" else ["--path", path, "--n_workers", "0"]  # nbdev 3, nbdev 2
-        process = subprocess.Popen([command, *arguments, *flags], cwd=project, stdout=output, stderr=output,
-                                   env={**os.environ, **THREADS, "MPLBACKEND": "agg"})
-        stop = threading.Timer(LONGEST, process.kill)
-        stop.start()
-        _, status, used = os.wait4(process.pid, 0)
-        stop.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        printed = output.read()
-    seconds = time.time() - start
-    wrong = "" if process.returncode == 0 and "Success." in printed else f"{path} failed after {seconds:.0f} s\n{printed[-6000:]}"
-    return seconds, used.ru_utime + used.ru_stime, wrong
+    arguments = [path, "--n-workers", "0"] if Path(command).name == "nbdev-test" else ["--path", path, "--n_workers", "0"]  # nbdev 3, nbdev 2
+    status, printed, seconds, computing = call([command, *arguments, *flags], project)
+    wrong = "" if status == 0 and "Success." in printed else f"{path} failed after {seconds:.0f} s\n{printed[-6000:]}"
+    return seconds, computing, wrong
 
 
+def work():
+    "A fixed piece of work of the lessons' kind, with one thread; the processor time it took."
+    import torch
+    threads, before = torch.get_num_threads(), time.thread_time()
+    torch.set_num_threads(1)
+    net, x = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 3), torch.nn.ReLU(), torch.nn.Conv2d(16, 16, 3)), torch.zeros(32, 3, 24, 24)
+    for _ in range(30): net(x).sum().backward()
+    sum(i * i for i in range(3_000_000))
+    torch.set_num_threads(threads)
+    return time.thread_time() - before
+
+
+def slowness():
+    "How many times as long as there `work` takes here and now, and at least 1: limits in seconds mean that machine's."
+    return max(1, sorted(work() for _ in range(3))[1] / REFERENCE)
+
+
+from contextlib import contextmanager
 @contextmanager
-def running(command, project, lessons):
-    "Start all `lessons`; give a function that waits for one of them and returns what `run` does."
-    with ThreadPoolExecutor(2) as pool:
-        started = {lesson: pool.submit(run, command, project, lesson) for lesson in lessons}
-        try: yield lambda lesson: started[lesson].result()
-        finally: pool.shutdown(cancel_futures=True)
+def running(command, project, lessons):  # until test_wheel.py is changed
+    both()
+    started = {lesson: queue(run, command, project, lesson) for lesson in lessons}
+    yield lambda lesson: started[lesson].result()
