@@ -8,7 +8,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DONE   := $(VENV)/.installed
 
-.PHONY: help lab test notebooks export clean
+.PHONY: help lab test notebooks export web clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -22,7 +22,7 @@ $(DONE): constraints.txt settings.ini setup.py
 	@cd $(VENV) && export VIRTUAL_ENV="$$PWD" && cd "$(CURDIR)" && \
 	if test "$(strip $(UV))" != 0 && $(BIN)/python -m pip install uv; then install="$(BIN)/python -m uv pip install"; \
 	else echo "Installing with pip: some minutes"; install="$(BIN)/python -m pip install"; fi && \
-	set -x && $$install $(addprefix -c ,$(strip $(PINS))) -e ".[lab,dev]"
+	set -x && $$install $(addprefix -c ,$(strip $(PINS))) -e ".[lab,dev,web]"
 	@touch $@
 
 # Without a screen, JupyterLab prints its address and opens nothing. ARGS="--port=9000" and the like are handed to it.
@@ -41,5 +41,8 @@ notebooks: export ## run the notebooks in place; LESSON=08 only that one, FLAGS=
 export: $(DONE) ## write course_lib from the notebooks
 	$(BIN)/nbdev_export
 
+web: $(DONE) ## build the course as pages: open _docs/index.html
+	$(BIN)/python tools/web.py
+
 clean: ## remove everything that make has built, .venv included
-	rm -rf $(VENV) .cache build dist *.egg-info
+	rm -rf $(VENV) .cache _docs build dist *.egg-info
