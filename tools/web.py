@@ -1,0 +1,189 @@
+"""The course as web pages (`make web`): made from the notebooks as they were last run, with Sphinx. Nothing is run, nothing is fetched.
+
+`sources` writes what Sphinx reads into .cache/web: notebooks without what a reader needn't see, the API reference, the pages that list others.
+`build` has Sphinx make _docs/ of it, and web_check goes through every link of the result. Any finding is an error."""
+
+import ast
+import io
+import os
+import re
+import shutil
+import sys
+import time
+from configparser import ConfigParser
+from importlib.metadata import files
+from pathlib import Path, PurePosixPath
+
+import nbformat
+from nbdev.process import extract_directives
+
+from notebooks import NBS, ROOT, lessons
+from web_api import Reference
+from web_check import check
+
+WORK, OUT = ROOT / ".cache" / "web", ROOT / "_docs"
+PARTS = {"I. What AutoML automates": range(1, 8), "II. Augmented machine learning": range(8, 11),
+         "III. Architecture search": range(11, 15), "IV. Putting it together": range(15, 17)}
+SHOWN_MARKS = ("export", "exporti", "data", "slow", "cuda")  # beside a cell, in place of its directives
+
+config = ConfigParser(delimiters=["="])
+config.read(ROOT / "settings.ini", encoding="utf-8")
+cfg = config["DEFAULT"]
+SOURCE = f"{cfg['git_url']}/blob/{cfg['branch']}"
+COLAB = f"https://colab.research.google.com/github/{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}"
+
+
+def place(path):
+    "Where a file of the repository stands among the pages: nbs/ is the root, and the front page is the index."
+    path = path.removeprefix("nbs/")
+    return {"00_start.ipynb": "index.ipynb", "README.md": "readme.md"}.get(path, path)
+
+
+NOTEBOOKS = [f"nbs/{lesson}.ipynb" for lesson in lessons()]
+REPORTS = sorted(f"benchmarks/{path.name}" for path in (ROOT / "benchmarks").glob("*.md"))
+PAGES = {*NOTEBOOKS, *REPORTS, *(path.name for path in ROOT.glob("*.md"))}
+
+
+def slug(title): return re.sub(r"[^\w\- ]", "", title.strip().lower().replace(" ", "-"))
+
+
+def moved(text, source):
+    "Links of the repository's file `source` as they are among the pages: to other pages, to images, or to the repository itself."
+    def link(match):
+        path, _, anchor = match[1].partition("#")
+        if ":" in path: return match[0]
+        target = os.path.normpath(os.path.join(os.path.dirname(source), path)) if path else source
+        if target not in PAGES and not target.endswith(".png"): return f"({SOURCE}/{target})" if (ROOT / target).exists() else match[0]
+        relative = os.path.relpath(place(target), os.path.dirname(place(source))) if path else ""
+        return f"({relative}{'#' + slug(anchor) if anchor else ''})"
+    return re.sub(r"(?<=\])\(([^\s()]+)\)", link, text)
+
+
+def defined(cell):
+    "The names that a cell defines; a method that it adds to a class as Class.method."
+    for node in ast.parse(cell.source).body:
+        if isinstance(node, ast.Assign): yield from (part.id for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name))
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield (f"{ast.unparse(node.args.args[0].annotation)}." if "patch" in map(ast.unparse, node.decorator_list) else "") + node.name
+
+
+def actions(source):
+    "The line under a notebook's title."
+    path = PurePosixPath(place(source))
+    up, name = "../" * (len(path.parts) - 1), path.name
+    links = [f"[Open in Colab]({COLAB}/{source})", f'<a href="{up}notebooks/{source.removeprefix("nbs/")}" download>Download notebook</a>']
+    if name != "index.ipynb":
+        others = {"Lesson": f"nbs/{name}", "Exercises": f"nbs/exercises/{name}", "Solutions": f"nbs/solutions/{name}"}
+        links += [f"[{label}]({up}{place(other)})" for label, other in others.items() if other in NOTEBOOKS and other != source]
+        module = path.stem.partition("_")[2]
+        if (ROOT / cfg["lib_path"] / f"{module}.py").exists(): links.append(f"[`{cfg['lib_path']}.{module}`]({up}api/{module}.md)")
+    return "{.actions}\n" + "\n".join(links)
+
+
+def prepared(source, faults):
+    "The notebook `source` as it is shown: a copy without hidden cells and directives. Plots without a text to read in their place are `faults`."
+    notebook = nbformat.read(ROOT / source, as_version=4)
+    notebook.metadata.language_info = {"name": "python"}
+    module, cells = PurePosixPath(source).stem.partition("_")[2], []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            directives = extract_directives(cell)
+            cell.source = cell.source.strip()
+            if not cell.source or {"hide", "default_exp"} & directives.keys(): continue
+            cell.metadata.tags = [mark for mark in SHOWN_MARKS if mark in directives]
+            if "export" in directives and source.startswith("nbs/") and source.count("/") == 1:
+                cells.append(nbformat.v4.new_markdown_cell("".join(f'<span id="{name}"></span>' for name in defined(cell) if not name.startswith("_"))))
+            alt = " ".join(directives.get("fig-alt", []))
+            if any("image/png" in output.get("data", {}) for output in cell.outputs):
+                if not alt: faults.append(f"{source}: a plot without `#| fig-alt:`, made by: {cell.source.splitlines()[-1][:100]}")
+                cell.metadata.mystnb = {"image": {"alt": alt}}
+            for output in cell.outputs:
+                data = output.get("data", {})
+                if data.pop("application/vnd.jupyter.widget-view+json", None): data["text/markdown"] = "*Here is a slider when the notebook runs.*"
+                if "text/markdown" in data: data["text/markdown"] = moved(data["text/markdown"], source)
+        else: cell.source = moved(cell.source, source)
+        cells.append(cell)
+    title, _, rest = cells[0].source.partition("\n")
+    cells[0].source = f"{title}\n\n{actions(source)}\n{rest}"
+    if place(source) == "index.ipynb": cells.append(nbformat.v4.new_markdown_cell(contents()))
+    for n, cell in enumerate(cells): cell.id = f"cell-{n}"
+    notebook.cells = cells
+    return notebook
+
+
+def toctree(pages, caption="", *options):
+    return "\n".join(["```{toctree}", *([f":caption: {caption}"] if caption else []), *options, "", *pages, "```"])
+
+
+def docs(folder=""): return [os.path.splitext(place(page))[0] for page in NOTEBOOKS if os.path.dirname(place(page)) == folder]
+
+
+def contents():
+    "The sidebar: lessons by parts, then exercises, solutions, and what one looks up."
+    numbered = {doc: int(doc[:2]) for doc in docs() if re.match(r"\d\d_", doc)}
+    trees = [toctree([doc for doc, n in numbered.items() if n in part], caption, ":hidden:") for caption, part in PARTS.items()]
+    trees.append(toctree([f"{folder}/index" for folder in ("exercises", "solutions") if docs(folder)], "Exercises", ":hidden:") if docs("exercises") else "")
+    pages = [os.path.splitext(place(page))[0] for page in sorted(PAGES) if "/" not in page]
+    others = [doc for doc, n in numbered.items() if not any(n in part for part in PARTS.values())]
+    return "\n\n".join([*trees, toctree([*pages, "api/index", "benchmarks/index", *others], "Reference", ":hidden:")])
+
+
+def sources():
+    "Write the folder that Sphinx reads; return what is wrong with the notebooks."
+    shutil.rmtree(WORK, ignore_errors=True)
+    faults, texts = [], {}
+    for page in sorted(PAGES):
+        if page in NOTEBOOKS:
+            texts[place(page)] = nbformat.writes(prepared(page, faults))
+            copy(ROOT / page, WORK / "extra/notebooks" / page.removeprefix("nbs/"))
+        else: texts[place(page)] = moved((ROOT / page).read_text(encoding="utf-8"), page)
+    lists = {"exercises": ("Exercises", docs("exercises")), "solutions": ("Solutions", docs("solutions")),
+             "benchmarks": ("Benchmarks", [report[:-3] for report in REPORTS])}
+    for folder, (title, pages) in lists.items():
+        if pages: texts[f"{folder}/index.md"] = f"# {title}\n\n{toctree(PurePosixPath(page).name for page in pages)}\n"
+    lesson = {name.partition("_")[2]: name for name in docs()}
+    def links(module, name, line): return f'<a href="../{lesson[module.name]}.html#{name}">lesson {lesson[module.name][:2]}</a> · ' f"[source]({SOURCE}/{cfg['lib_path']}/{module.name}.py#L{line})"
+    reference = Reference(ROOT / cfg["lib_path"], links)
+    for module in reference.modules: texts[f"api/{module.name}.md"] = reference.page(module)
+    texts["api/index.md"] = "# API\n\n" + toctree(module.name for module in reference.modules) + "\n"
+    for name, text in texts.items():
+        (WORK / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (WORK / "source" / name).write_text(text, encoding="utf-8")
+    for image in (NBS / "images").glob("*.png"): copy(image, WORK / "source/images" / image.name)
+    return faults, reference
+
+
+def copy(file, to):
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, to)
+
+
+def build(out=OUT):
+    "Make the pages; return all that is wrong with them."
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
+    faults, reference = sources()
+    shutil.rmtree(out, ignore_errors=True)
+    mathjax = next(file.locate() for file in files("sphinx-mathjax-offline") if file.name == "tex-chtml.js")
+    settings = dict(
+        project=cfg["title"], html_title=cfg["title"], author=cfg["author"], language="en", root_doc="index", nitpicky=True,
+        extensions=["myst_nb"], nb_execution_mode="off", nb_merge_streams=True, nb_render_markdown_format="gfm",
+        myst_enable_extensions=["dollarmath", "amsmath", "colon_fence", "attrs_block"], myst_heading_anchors=4,
+        myst_dmath_allow_digits=False, myst_dmath_allow_space=True,
+        html_theme="furo", html_static_path=[str(ROOT / "tools/web"), str(mathjax.parent.parent)], html_css_files=["course.css"],
+        html_extra_path=[str(WORK / "extra")], mathjax_path="mathjax/tex-chtml.js", html_copy_source=False, html_show_sourcelink=False,
+        html_show_sphinx=False, html_show_copyright=False, toc_object_entries_show_parents="hide", add_module_names=False,
+        python_maximum_signature_line_length=88)
+    warnings = io.StringIO()
+    with patch_docutils(), docutils_namespace():
+        app = Sphinx(WORK / "source", None, out, WORK / "doctrees", "html", settings, status=None, warning=warnings)
+        app.build()
+    return faults + re.sub(r"\x1b\[[\d;]*m", "", warnings.getvalue()).splitlines() + check(out)
+
+
+if __name__ == "__main__":
+    start = time.time()
+    faults = build()
+    for fault in faults: print(fault)
+    print(f"{OUT.relative_to(ROOT)}/index.html: {sum(1 for _ in OUT.rglob('*.html'))} pages in {time.time() - start:.0f} s, {len(faults)} faults")
+    sys.exit(bool(faults))
