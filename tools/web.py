@@ -24,6 +24,7 @@ from web_check import check
 WORK, OUT = ROOT / ".cache" / "web", ROOT / "_docs"
 PARTS = {"I. What AutoML automates": range(1, 8), "II. Augmented machine learning": range(8, 11),
          "III. Architecture search": range(11, 15), "IV. Putting it together": range(15, 17)}
+LISTS = {"exercises": "Exercises", "solutions": "Solutions", "api": "API reference", "benchmarks": "Benchmarks"}  # folders with a page that lists theirs
 SHOWN_MARKS = ("export", "exporti", "data", "slow", "cuda")  # beside a cell, in place of its directives
 
 config = ConfigParser(delimiters=["="])
@@ -137,20 +138,47 @@ def sources():
             texts[place(page)] = nbformat.writes(prepared(page, faults))
             copy(ROOT / page, WORK / "extra/notebooks" / page.removeprefix("nbs/"))
         else: texts[place(page)] = moved((ROOT / page).read_text(encoding="utf-8"), page)
-    lists = {"exercises": ("Exercises", docs("exercises")), "solutions": ("Solutions", docs("solutions")),
-             "benchmarks": ("Benchmarks", [report[:-3] for report in REPORTS])}
-    for folder, (title, pages) in lists.items():
-        if pages: texts[f"{folder}/index.md"] = f"# {title}\n\n{toctree(PurePosixPath(page).name for page in pages)}\n"
+    texts["readme.md"] = "# Install and use\n" + texts["readme.md"].partition("\n")[2]
     lesson = {name.partition("_")[2]: name for name in docs()}
     def links(module, name, line): return f'<a href="../{lesson[module.name]}.html#{name}">lesson {lesson[module.name][:2]}</a> · ' f"[source]({SOURCE}/{cfg['lib_path']}/{module.name}.py#L{line})"
     reference = Reference(ROOT / cfg["lib_path"], links)
     for module in reference.modules: texts[f"api/{module.name}.md"] = reference.page(module)
-    texts["api/index.md"] = "# API\n\n" + toctree(module.name for module in reference.modules) + "\n"
+    for folder, title in LISTS.items():
+        pages = sorted(PurePosixPath(text).stem for text in texts if text.startswith(f"{folder}/"))
+        if pages: texts[f"{folder}/index.md"] = f"# {title}\n\n" + toctree(pages, "", ":titlesonly:") + "\n"
     for name, text in texts.items():
         (WORK / "source" / name).parent.mkdir(parents=True, exist_ok=True)
         (WORK / "source" / name).write_text(text, encoding="utf-8")
     for image in (NBS / "images").glob("*.png"): copy(image, WORK / "source/images" / image.name)
     return faults, reference
+
+
+def names_in(source, reference):
+    "What code in the prose of `source` may mean: what its lesson defines and what it imports; on other pages, what only one module defines, and isn't a module's name."
+    homes = {}
+    for module in reference.modules:
+        for name in module.names: homes.setdefault(name, []).append(module.name)
+    modules = {module.name for module in reference.modules}
+    if source not in NOTEBOOKS or place(source) == "index.ipynb": return {name: home[0] for name, home in homes.items() if len(home) == 1 and name not in modules}
+    code = "\n".join(cell.source for cell in nbformat.read(ROOT / source, as_version=4).cells if cell.cell_type == "code")
+    imports = re.findall(rf"from {cfg['lib_path']}\.(\w+) import ([\w, ]+|\([^)]+\))", code)
+    imported = {name: module for module, names in imports for name in re.findall(r"\w+", names) if module in homes.get(name, [])}
+    own = PurePosixPath(source).stem.partition("_")[2]
+    return imported | {name: own for name, home in homes.items() if own in home}
+
+
+def link_names(app, doctree, page, names):
+    "Let code in prose that is a public name lead to its place in the API reference."
+    from docutils import nodes
+    objects = app.env.get_domain("py").objects
+    for node in list(doctree.findall(nodes.literal)):
+        parents = [parent := node.parent]
+        while parent.parent is not None: parents.append(parent := parent.parent)
+        text = re.sub(r"\(.*", "", node.astext())
+        found = objects.get(text) or objects.get(f"{cfg['lib_path']}.{names.get(text.partition('.')[0])}.{text}")
+        if not found or any(isinstance(parent, (nodes.reference, nodes.title)) for parent in parents): continue
+        address = app.builder.get_relative_uri(page, found.docname) + "#" + found.node_id
+        node.replace_self(nodes.reference("", "", node.deepcopy(), internal=True, refuri=address))
 
 
 def copy(file, to):
@@ -170,13 +198,15 @@ def build(out=OUT):
         extensions=["myst_nb"], nb_execution_mode="off", nb_merge_streams=True, nb_render_markdown_format="gfm",
         myst_enable_extensions=["dollarmath", "amsmath", "colon_fence", "attrs_block"], myst_heading_anchors=4,
         myst_dmath_allow_digits=False, myst_dmath_allow_space=True,
-        html_theme="furo", html_static_path=[str(ROOT / "tools/web"), str(mathjax.parent.parent)], html_css_files=["course.css"],
+        html_theme="furo", html_static_path=[str(ROOT / "tools/web"), str(mathjax.parent.parent)], html_css_files=["course.css"], html_favicon=str(ROOT / "tools/web/favicon.svg"),
         html_extra_path=[str(WORK / "extra")], mathjax_path="mathjax/tex-chtml.js", html_copy_source=False, html_show_sourcelink=False,
         html_show_sphinx=False, html_show_copyright=False, toc_object_entries_show_parents="hide", add_module_names=False,
         python_maximum_signature_line_length=88)
+    names = {os.path.splitext(place(page))[0]: names_in(page, reference) for page in PAGES}
     warnings = io.StringIO()
     with patch_docutils(), docutils_namespace():
         app = Sphinx(WORK / "source", None, out, WORK / "doctrees", "html", settings, status=None, warning=warnings)
+        app.connect("doctree-resolved", lambda app, doctree, page: link_names(app, doctree, page, names.get(page, {})))
         app.build()
     return faults + re.sub(r"\x1b\[[\d;]*m", "", warnings.getvalue()).splitlines() + check(out)
 

@@ -29,7 +29,7 @@ class Module:
 
     def __init__(self, path):
         self.name, self.source = path.stem, path.read_text(encoding="utf-8")
-        self.tree = ast.parse(self.source)
+        self.tree, self.lines = ast.parse(self.source), self.source.encode().split(b"\n")
         tokens = tokenize.generate_tokens(io.StringIO(self.source).readline)
         self.comments = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
 
@@ -57,7 +57,12 @@ class Module:
         methods = [part for part in node.body if isinstance(part, ast.FunctionDef)] + self.patched.get(node.name, [])
         return [method for method in methods if not method.name.startswith("_")]
 
-    def text(self, node): return ast.get_source_segment(self.source, node) if node else ""
+    def text(self, node):
+        "The source of `node`, as `ast.get_source_segment` has it, which splits the file anew each time."
+        if not node: return ""
+        lines = self.lines[node.lineno - 1:node.end_lineno]
+        lines[-1] = lines[-1][:node.end_col_offset]
+        return b"\n".join([lines[0][node.col_offset:], *lines[1:]]).decode()
 
     def parameters(self, node, skip=0):
         "The parameters of a function without the first `skip`. A comment belongs to the last parameter on its line."
@@ -159,5 +164,5 @@ def directive(kind, signature, options, parts):
 def table(rows):
     if not any(row.comment or row.type for row in rows): return ""
     def code(text): return f"`{' '.join(text.split())}`".replace("|", "\\|") if text else ""
-    lines = ["| | type | default | |", "|---|---|---|---|"]
+    lines = ["| parameter | type | default | |", "|---|---|---|---|"]
     return "\n".join(lines + [f"| {code(r.name)} | {code(r.type)} | {code(r.default)} | {r.comment.replace('|', chr(92) + '|')} |" for r in rows])
