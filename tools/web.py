@@ -191,7 +191,6 @@ def build(out=OUT):
     from sphinx.application import Sphinx
     from sphinx.util.docutils import docutils_namespace, patch_docutils
     faults, reference = sources()
-    shutil.rmtree(out, ignore_errors=True)
     mathjax = next(file.locate() for file in files("sphinx-mathjax-offline") if file.name == "tex-chtml.js")
     settings = dict(
         project=cfg["title"], html_title=cfg["title"], author=cfg["author"], language="en", root_doc="index", nitpicky=True,
@@ -205,9 +204,11 @@ def build(out=OUT):
     names = {os.path.splitext(place(page))[0]: names_in(page, reference) for page in PAGES}
     warnings = io.StringIO()
     with patch_docutils(), docutils_namespace():
-        app = Sphinx(WORK / "source", None, out, WORK / "doctrees", "html", settings, status=None, warning=warnings)
+        app = Sphinx(WORK / "source", None, WORK / "html", WORK / "doctrees", "html", settings, status=None, warning=warnings)
         app.connect("doctree-resolved", lambda app, doctree, page: link_names(app, doctree, page, names.get(page, {})))
         app.build()
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.move(WORK / "html", out)
     return faults + re.sub(r"\x1b\[[\d;]*m", "", warnings.getvalue()).splitlines() + check(out)
 
 
