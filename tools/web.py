@@ -15,7 +15,6 @@ from importlib.metadata import files
 from pathlib import Path, PurePosixPath
 
 import nbformat
-from nbdev.process import extract_directives
 
 from notebooks import NBS, ROOT, lessons
 from web_api import Reference
@@ -45,6 +44,14 @@ REPORTS = sorted(f"benchmarks/{path.name}" for path in (ROOT / "benchmarks").glo
 PAGES = {*NOTEBOOKS, *REPORTS, *(path.name for path in ROOT.glob("*.md"))}
 
 
+def split(source):
+    "A cell's directives, each with what stands behind it, and its code."
+    directives = {}
+    while line := re.match(r"\s*#\s*\|\s*([\w-]+):?(.*)\n?", source):
+        directives[line[1]], source = line[2].strip(), source[line.end():]
+    return directives, source.strip()
+
+
 def slug(title): return re.sub(r"[^\w\- ]", "", title.strip().lower().replace(" ", "-"))
 
 
@@ -58,6 +65,11 @@ def moved(text, source):
         relative = os.path.relpath(place(target), os.path.dirname(place(source))) if path else ""
         return f"({relative}{'#' + slug(anchor) if anchor else ''})"
     return re.sub(r"(?<=\])\(([^\s()]+)\)", link, text)
+
+
+def unfolded(text):
+    "Folded answers with their Markdown apart from the HTML around it, without which it isn't read as Markdown."
+    return re.sub(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", r"<details><summary>\1</summary>\n\n\2\n\n</details>\n", text, flags=re.S)
 
 
 def defined(cell):
@@ -88,13 +100,12 @@ def prepared(source, faults):
     module, cells = PurePosixPath(source).stem.partition("_")[2], []
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            directives = extract_directives(cell)
-            cell.source = cell.source.strip()
+            directives, cell.source = split(cell.source)
             if not cell.source or {"hide", "default_exp"} & directives.keys(): continue
             cell.metadata.tags = [mark for mark in SHOWN_MARKS if mark in directives]
             if "export" in directives and source.startswith("nbs/") and source.count("/") == 1:
                 cells.append(nbformat.v4.new_markdown_cell("".join(f'<span id="{name}"></span>' for name in defined(cell) if not name.startswith("_"))))
-            alt = " ".join(directives.get("fig-alt", []))
+            alt = directives.get("fig-alt", "")
             if any("image/png" in output.get("data", {}) for output in cell.outputs):
                 if not alt: faults.append(f"{source}: a plot without `#| fig-alt:`, made by: {cell.source.splitlines()[-1][:100]}")
                 cell.metadata.mystnb = {"image": {"alt": alt}}
@@ -102,7 +113,7 @@ def prepared(source, faults):
                 data = output.get("data", {})
                 if data.pop("application/vnd.jupyter.widget-view+json", None): data["text/markdown"] = "*Here is a slider when the notebook runs.*"
                 if "text/markdown" in data: data["text/markdown"] = moved(data["text/markdown"], source)
-        else: cell.source = moved(cell.source, source)
+        else: cell.source = moved(unfolded(cell.source), source)
         cells.append(cell)
     title, _, rest = cells[0].source.partition("\n")
     cells[0].source = f"{title}\n\n{actions(source)}\n{rest}"
@@ -129,14 +140,14 @@ def contents():
     return "\n\n".join([*trees, toctree([*pages, "api/index", "benchmarks/index", *others], "Reference", ":hidden:")])
 
 
-def sources():
-    "Write the folder that Sphinx reads; return what is wrong with the notebooks."
-    shutil.rmtree(WORK, ignore_errors=True)
+def sources(work):
+    "Write the folder that Sphinx reads; return what is wrong with the notebooks, and the API reference."
+    shutil.rmtree(work, ignore_errors=True)
     faults, texts = [], {}
     for page in sorted(PAGES):
         if page in NOTEBOOKS:
             texts[place(page)] = nbformat.writes(prepared(page, faults))
-            copy(ROOT / page, WORK / "extra/notebooks" / page.removeprefix("nbs/"))
+            copy(ROOT / page, work / "extra/notebooks" / page.removeprefix("nbs/"))
         else: texts[place(page)] = moved((ROOT / page).read_text(encoding="utf-8"), page)
     texts["readme.md"] = "# Install and use\n" + texts["readme.md"].partition("\n")[2]
     lesson = {name.partition("_")[2]: name for name in docs()}
@@ -147,9 +158,9 @@ def sources():
         pages = sorted(PurePosixPath(text).stem for text in texts if text.startswith(f"{folder}/"))
         if pages: texts[f"{folder}/index.md"] = f"# {title}\n\n" + toctree(pages, "", ":titlesonly:") + "\n"
     for name, text in texts.items():
-        (WORK / "source" / name).parent.mkdir(parents=True, exist_ok=True)
-        (WORK / "source" / name).write_text(text, encoding="utf-8")
-    for image in (NBS / "images").glob("*.png"): copy(image, WORK / "source/images" / image.name)
+        (work / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / "source" / name).write_text(text, encoding="utf-8")
+    for image in (NBS / "images").glob("*.png"): copy(image, work / "source/images" / image.name)
     return faults, reference
 
 
@@ -186,11 +197,11 @@ def copy(file, to):
     shutil.copyfile(file, to)
 
 
-def build(out=OUT):
+def build(out=OUT, work=WORK):
     "Make the pages; return all that is wrong with them."
     from sphinx.application import Sphinx
     from sphinx.util.docutils import docutils_namespace, patch_docutils
-    faults, reference = sources()
+    faults, reference = sources(work)
     mathjax = next(file.locate() for file in files("sphinx-mathjax-offline") if file.name == "tex-chtml.js")
     settings = dict(
         project=cfg["title"], html_title=cfg["title"], author=cfg["author"], language="en", root_doc="index", nitpicky=True,
@@ -198,17 +209,17 @@ def build(out=OUT):
         myst_enable_extensions=["dollarmath", "amsmath", "colon_fence", "attrs_block"], myst_heading_anchors=4,
         myst_dmath_allow_digits=False, myst_dmath_allow_space=True,
         html_theme="furo", html_static_path=[str(ROOT / "tools/web"), str(mathjax.parent.parent)], html_css_files=["course.css"], html_favicon=str(ROOT / "tools/web/favicon.svg"),
-        html_extra_path=[str(WORK / "extra")], mathjax_path="mathjax/tex-chtml.js", html_copy_source=False, html_show_sourcelink=False,
+        html_extra_path=[str(work / "extra")], mathjax_path="mathjax/tex-chtml.js", html_copy_source=False, html_show_sourcelink=False,
         html_show_sphinx=False, html_show_copyright=False, toc_object_entries_show_parents="hide", add_module_names=False,
         python_maximum_signature_line_length=88)
     names = {os.path.splitext(place(page))[0]: names_in(page, reference) for page in PAGES}
     warnings = io.StringIO()
     with patch_docutils(), docutils_namespace():
-        app = Sphinx(WORK / "source", None, WORK / "html", WORK / "doctrees", "html", settings, status=None, warning=warnings)
+        app = Sphinx(work / "source", None, work / "html", work / "doctrees", "html", settings, status=None, warning=warnings)
         app.connect("doctree-resolved", lambda app, doctree, page: link_names(app, doctree, page, names.get(page, {})))
         app.build()
     shutil.rmtree(out, ignore_errors=True)
-    shutil.move(WORK / "html", out)
+    shutil.move(work / "html", out)
     return faults + re.sub(r"\x1b\[[\d;]*m", "", warnings.getvalue()).splitlines() + check(out)
 
 
