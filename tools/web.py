@@ -135,9 +135,9 @@ def contents():
     numbered = {doc: int(doc[:2]) for doc in docs() if re.match(r"\d\d_", doc)}
     trees = [toctree([doc for doc, n in numbered.items() if n in part], caption, ":hidden:") for caption, part in PARTS.items()]
     trees.append(toctree([f"{folder}/index" for folder in ("exercises", "solutions") if docs(folder)], "Exercises", ":hidden:") if docs("exercises") else "")
-    pages = [os.path.splitext(place(page))[0] for page in sorted(PAGES) if "/" not in page]
-    others = [doc for doc, n in numbered.items() if not any(n in part for part in PARTS.values())]
-    return "\n\n".join([*trees, toctree([*pages, "api/index", "benchmarks/index", *others], "Reference", ":hidden:")])
+    rest = [doc for doc, n in numbered.items() if not any(n in part for part in PARTS.values())]
+    rest += [page[:-3] for page in sorted(PAGES - {"README.md", "lessons.md"}) if "/" not in page]
+    return "\n\n".join([*trees, toctree(["readme", "lessons", "api/index", "benchmarks/index", *rest], "Reference", ":hidden:")])
 
 
 def sources(work):
@@ -153,10 +153,12 @@ def sources(work):
     lesson = {name.partition("_")[2]: name for name in docs()}
     def links(module, name, line): return f'<a href="../{lesson[module.name]}.html#{name}">lesson {lesson[module.name][:2]}</a> · ' f"[source]({SOURCE}/{cfg['lib_path']}/{module.name}.py#L{line})"
     reference = Reference(ROOT / cfg["lib_path"], links)
-    for module in reference.modules: texts[f"api/{module.name}.md"] = reference.page(module)
+    for module in sorted(reference.modules, key=lambda module: lesson[module.name]): texts[f"api/{module.name}.md"] = reference.page(module)
+    about = {f"api/{module.name}.md": ast.get_docstring(module.tree) for module in reference.modules}
     for folder, title in LISTS.items():
-        pages = sorted(PurePosixPath(text).stem for text in texts if text.startswith(f"{folder}/"))
-        if pages: texts[f"{folder}/index.md"] = f"# {title}\n\n" + toctree(pages, "", ":titlesonly:") + "\n"
+        pages = [PurePosixPath(page).name for page in texts if page.startswith(f"{folder}/")]
+        rows = "\n".join(f"- [](./{page}) {about.get(f'{folder}/{page}', '')}" for page in pages)
+        if pages: texts[f"{folder}/index.md"] = f"# {title}\n\n{rows}\n\n" + toctree(pages, "", ":hidden:", ":titlesonly:") + "\n"
     for name, text in texts.items():
         (work / "source" / name).parent.mkdir(parents=True, exist_ok=True)
         (work / "source" / name).write_text(text, encoding="utf-8")

@@ -5,6 +5,7 @@ Parameters are documented as in the lessons: by a comment on the parameter's own
 import ast
 import copy
 import io
+import re
 import tokenize
 from dataclasses import dataclass
 from functools import cached_property
@@ -110,7 +111,7 @@ class Reference:
         init = next((part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None)
         if init: return arguments(init, skip=1), module.parameters(init, skip=1)
         inherited = [self.classes[base][1] for base in map(ast.unparse, node.bases) if base in self.classes]
-        own = module.fields(node) if any(mark.startswith("dataclass") for mark in marks(node)) else []
+        own = module.fields(node) if any(mark.startswith("dataclass") for mark in marks(node)) or "NamedTuple" in map(ast.unparse, node.bases) else []
         signature, rows = self.constructor(inherited[0]) if inherited else ("", [])
         if not own: return signature, rows
         return ", ".join(filter(None, [signature, *(f"{p.name}={p.default}" if p.default else p.name for p in own)])), rows + own
@@ -122,14 +123,14 @@ class Reference:
         skip = 0 if static else skip
         returns, comment = module.result(node)
         signature = "" if kind == "property" else f"({arguments(node, skip)})"
-        parts = [ast.get_docstring(node) or "", table(module.parameters(node, skip)), f"Returns {f'`{returns}`' if returns else ''}{': ' * bool(returns and comment)}{comment}." if returns or comment else ""]
+        parts = [prose(ast.get_docstring(node) or ""), table(module.parameters(node, skip)), f"Returns {f'`{returns}`' if returns else ''}{': ' * bool(returns and comment)}{prose(comment)}." if returns or comment else ""]
         if kind == "function" or prefix: parts.append(self.links(module, prefix + node.name, node.lineno))
         return directive(kind, prefix + node.name + signature, options, parts)
 
     def type(self, module, node):
         signature, rows = self.constructor(node)
         bases = [base for base in map(ast.unparse, node.bases)]
-        parts = [ast.get_docstring(node) or "", f"Builds on {', '.join(f'`{base}`' for base in bases)}." if bases else "", table(rows), self.links(module, node.name, node.lineno)]
+        parts = [prose(ast.get_docstring(node) or ""), f"Builds on {', '.join(f'`{base}`' for base in bases)}." if bases else "", table(rows), self.links(module, node.name, node.lineno)]
         parts += [self.function(module, method, "method", skip=1) for method in module.methods(node)]
         return directive("exception" if any("Error" in base or "Exception" in base for base in bases) else "class", f"{node.name}({signature})", [], parts)
 
@@ -143,7 +144,7 @@ class Reference:
         foreign = [(name, node) for name, nodes in module.patched.items() if name not in self.classes for node in nodes]
         entries = [self.entry(module, name) for name in module.names]
         entries += [self.function(module, node, "method", skip=1, prefix=f"{name}.") for name, node in foreign]
-        return "\n\n".join([f"# {module.name}", f"```{{py:module}} {self.package}.{module.name}\n```", ast.get_docstring(module.tree) or "", *entries]) + "\n"
+        return "\n\n".join([f"# {self.package}.{module.name}", f"```{{py:module}} {self.package}.{module.name}\n```", prose(ast.get_docstring(module.tree) or ""), *entries]) + "\n"
 
 
 def arguments(node, skip=0):
@@ -153,6 +154,11 @@ def arguments(node, skip=0):
         if isinstance(part, ast.arg): part.annotation = None
     for _ in range(skip): (args.posonlyargs or args.args).pop(0)
     return ast.unparse(args)
+
+
+def prose(text):
+    "A docstring or a comment as Markdown: code between backticks, and no other markup."
+    return re.sub(r"(`+).+?\1|[*_<$\[]", lambda found: found[0] if found[1] else "\\" + found[0], text, flags=re.S)
 
 
 def directive(kind, signature, options, parts):
@@ -165,4 +171,4 @@ def table(rows):
     if not any(row.comment or row.type for row in rows): return ""
     def code(text): return f"`{' '.join(text.split())}`".replace("|", "\\|") if text else ""
     lines = ["| parameter | type | default | |", "|---|---|---|---|"]
-    return "\n".join(lines + [f"| {code(r.name)} | {code(r.type)} | {code(r.default)} | {r.comment.replace('|', chr(92) + '|')} |" for r in rows])
+    return "\n".join(lines + [f"| {code(r.name)} | {code(r.type)} | {code(r.default)} | {prose(r.comment).replace('|', chr(92) + '|')} |" for r in rows])
