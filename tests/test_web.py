@@ -6,6 +6,7 @@ import http.server
 import importlib
 import inspect
 import re
+import sys
 import threading
 from configparser import ConfigParser
 
@@ -13,6 +14,7 @@ import nbformat
 import pytest
 from fastcore.docments import docments
 
+import runner
 import web
 import web_check
 from notebooks import NBS, ROOT, lessons
@@ -26,6 +28,7 @@ NUMBERED = [lesson for lesson in NOTEBOOKS if re.match(r"\d\d_", lesson) and not
 SAMPLE = ["00_start", "04_halving", "14_darts", "exercises/04_halving", "solutions/04_halving"]
 MODULES = sorted(path.stem for path in (ROOT / cfg["lib_path"]).glob("[!_]*.py"))
 pytestmark = pytest.mark.filterwarnings("ignore:'myst_parser")  # it uses what the next Sphinx but one won't have
+AGAIN = ROOT / ".cache" / "web-again"
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
@@ -51,6 +54,18 @@ def plain(text): return re.sub(r"[\W_]", "", html.unescape(re.sub(r"<[^>]+>", ""
 
 def test_builds_without_a_finding(site):
     assert not site[1], f"{len(site[1])} findings:\n" + "\n".join(site[1])
+
+
+def beside(lesson):
+    "Build once more, in a process with other hashes; beside the other tests."
+    return runner.call([sys.executable, "-c", f"import pathlib, web; web.build(*map(pathlib.Path, {[f'{AGAIN}/pages', f'{AGAIN}/work']}))"], ROOT / "tools", PYTHONHASHSEED="1")
+
+
+@pytest.mark.full
+def test_building_again_gives_the_same(beside, site):
+    assert beside[0] == 0, beside[1]
+    first, second = ({path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()} for folder in (site[0], AGAIN / "pages"))
+    assert first.keys() == second.keys() and not (changed := [path for path in first if first[path] != second[path]]), changed
 
 
 @pytest.mark.parametrize("lesson", NOTEBOOKS)

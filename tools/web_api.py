@@ -144,7 +144,7 @@ class Reference:
         foreign = [(name, node) for name, nodes in module.patched.items() if name not in self.classes for node in nodes]
         entries = [self.entry(module, name) for name in module.names]
         entries += [self.function(module, node, "method", skip=1, prefix=f"{name}.") for name, node in foreign]
-        return "\n\n".join([f"# {self.package}.{module.name}", f"```{{py:module}} {self.package}.{module.name}\n```", prose(ast.get_docstring(module.tree) or ""), *entries]) + "\n"
+        return "\n\n".join([f"# {self.package}.{module.name}", f"```{{py:module}} {self.package}.{module.name}\n```", ast.get_docstring(module.tree) or "", *entries]) + "\n"
 
 
 def arguments(node, skip=0):
