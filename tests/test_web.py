@@ -77,6 +77,27 @@ def test_shows_the_code_that_a_reader_should_see(lesson, page_of):
 
 
 @pytest.mark.parametrize("lesson", NOTEBOOKS)
+def test_every_plot_has_its_text(lesson, page_of):
+    found = re.findall(r'<img alt="([^"]*)" src="[^"]*_images/[0-9a-f]{64}\.png"', page_of(web_name(lesson)))
+    expected = []
+    for cell in nbformat.read(NBS / f"{lesson}.ipynb", as_version=4).cells:
+        text = re.search(r"^#\| fig-alt: (.*)", cell.source, re.M)
+        expected += [text and text[1]] * sum("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+    assert [html.unescape(alt) if text else None for alt, text in zip(found, expected, strict=True)] == expected
+
+
+def test_a_plot_without_text_is_found(tmp_path, monkeypatch):
+    plot = nbformat.v4.new_output("display_data", {"image/png": "aaaa"})
+    cells = [nbformat.v4.new_code_cell(source, outputs=[plot]) for source in ("#| export\n#| fig-alt: A line: it \"rises\".\nplot()", "draw()")]
+    (tmp_path / "nbs").mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Title"), *cells]), tmp_path / "nbs/x.ipynb")
+    monkeypatch.setattr(web, "ROOT", tmp_path)
+    shown = web.prepared("nbs/x.ipynb", faults := [])
+    assert [cell.metadata.mystnb.image.alt for cell in shown.cells if cell.cell_type == "code"] == ['A line: it "rises".', ""]
+    assert faults == ["nbs/x.ipynb: a plot without `#| fig-alt:`, made by: draw()"]
+
+
+@pytest.mark.parametrize("lesson", NOTEBOOKS)
 def test_leads_to_colab_to_the_notebook_and_to_what_belongs_to_it(lesson, page_of, site):
     links = re.findall(r'href="([^"]*)"', page_of(web_name(lesson)))
     assert f"https://colab.research.google.com/github/{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}/nbs/{lesson}.ipynb" in links
