@@ -138,7 +138,7 @@ def contents():
     trees.append(toctree([f"{folder}/index" for folder in ("exercises", "solutions") if docs(folder)], "Exercises", ":hidden:") if docs("exercises") else "")
     rest = [doc for doc, n in numbered.items() if not any(n in part for part in PARTS.values())]
     rest += [page[:-3] for page in sorted(PAGES - {"README.md", "lessons.md"}) if "/" not in page]
-    return "\n\n".join([*trees, toctree(["readme", "lessons", "api/index", "benchmarks/index", *rest], "Reference", ":hidden:")])
+    return "\n\n".join([*trees, toctree(["readme", "lessons", *rest, "api/index", "benchmarks/index"], "Reference", ":hidden:")])
 
 
 def sources(work):
@@ -207,7 +207,7 @@ def build(out=OUT, work=WORK):
     faults, reference = sources(work)
     mathjax = next(file.locate() for file in files("sphinx-mathjax-offline") if file.name == "tex-chtml.js")
     settings = dict(
-        project=cfg["title"], html_title=cfg["title"], author=cfg["author"], language="en", root_doc="index", nitpicky=True,
+        project=cfg["title"], html_title=cfg["title"], author=cfg["author"], language="en", root_doc="index", nitpicky=True, smartquotes=False,
         extensions=["myst_nb"], nb_execution_mode="off", nb_merge_streams=True, nb_render_markdown_format="gfm",
         myst_enable_extensions=["dollarmath", "amsmath", "colon_fence", "attrs_block"], myst_heading_anchors=4,
         myst_dmath_allow_digits=False, myst_dmath_allow_space=True,

@@ -170,5 +170,5 @@ def directive(kind, signature, options, parts):
 def table(rows):
     if not any(row.comment or row.type for row in rows): return ""
     def code(text): return f"`{' '.join(text.split())}`".replace("|", "\\|") if text else ""
-    lines = ["| parameter | type | default | |", "|---|---|---|---|"]
+    lines = ["| parameter | type | default | meaning |", "|---|---|---|---|"]
     return "\n".join(lines + [f"| {code(r.name)} | {code(r.type)} | {code(r.default)} | {prose(r.comment).replace('|', chr(92) + '|')} |" for r in rows])
