@@ -98,13 +98,13 @@ def prepared(source, faults):
     "The notebook `source` as it is shown: a copy without hidden cells and directives. Plots without a text to read in their place are `faults`."
     notebook = nbformat.read(ROOT / source, as_version=4)
     notebook.metadata.language_info = {"name": "python"}
-    module, cells = PurePosixPath(source).stem.partition("_")[2], []
+    cells = []
     for cell in notebook.cells:
         if cell.cell_type == "code":
             directives, cell.source = split(cell.source)
             if not cell.source or {"hide", "default_exp"} & directives.keys(): continue
             cell.metadata.tags = [mark for mark in SHOWN_MARKS if mark in directives]
-            if "export" in directives and source.startswith("nbs/") and source.count("/") == 1:
+            if "export" in directives and "/" not in place(source):
                 cells.append(nbformat.v4.new_markdown_cell("".join(f'<span id="{name}"></span>' for name in defined(cell) if not name.startswith("_"))))
             alt = directives.get("fig-alt", "")
             if any("image/png" in output.get("data", {}) for output in cell.outputs):
@@ -152,7 +152,7 @@ def sources(work):
         else: texts[place(page)] = moved((ROOT / page).read_text(encoding="utf-8"), page)
     texts["readme.md"] = "# Install and use\n" + texts["readme.md"].partition("\n")[2]
     lesson = {name.partition("_")[2]: name for name in docs()}
-    def links(module, name, line): return f'<a href="../{lesson[module.name]}.html#{name}">lesson {lesson[module.name][:2]}</a> · ' f"[source]({SOURCE}/{cfg['lib_path']}/{module.name}.py#L{line})"
+    def links(module, name, line): return f'<a href="../{lesson[module.name]}.html#{name}">lesson {lesson[module.name][:2]}</a> · [source]({SOURCE}/{cfg["lib_path"]}/{module.name}.py#L{line})'
     reference = Reference(ROOT / cfg["lib_path"], links)
     for module in sorted(reference.modules, key=lambda module: lesson[module.name]): texts[f"api/{module.name}.md"] = reference.page(module)
     about = {f"api/{module.name}.md": ast.get_docstring(module.tree) for module in reference.modules}
