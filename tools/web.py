@@ -86,7 +86,8 @@ def actions(source):
     path = PurePosixPath(place(source))
     up, name = "../" * (len(path.parts) - 1), path.name
     links = [f"[Open in Colab]({COLAB}/{source})", f'<a href="{up}notebooks/{source.removeprefix("nbs/")}" download>Download notebook</a>']
-    if name != "index.ipynb":
+    if name == "index.ipynb": links.append(f"[Repository]({cfg['git_url']})")
+    else:
         others = {"Lesson": f"nbs/{name}", "Exercises": f"nbs/exercises/{name}", "Solutions": f"nbs/solutions/{name}"}
         links += [f"[{label}]({up}{place(other)})" for label, other in others.items() if other in NOTEBOOKS and other != source]
         module = path.stem.partition("_")[2]
