@@ -71,21 +71,28 @@ def miscited(citation, cfg=cfg):
     return [f"CITATION.cff says {key}: {stated.get(key)}, settings.ini {value}" for key, value in wanted.items() if stated.get(key) != value]
 
 
-def unready(root=ROOT):
-    "Sentences on what must be put right first."
-    changelog, citation = ((root / name).read_text(encoding="utf-8") if (root / name).exists() else "" for name in ("CHANGELOG.md", "CITATION.cff"))
-    return [*uncommitted(root), *not_exported(root), *unlisted(changelog, cfg["version"]), *(miscited(citation) if citation else ["there is no CITATION.cff"])]
+def unnamed(root=ROOT):
+    "Do CHANGELOG.md and CITATION.cff speak of this version?"
+    missing = [name for name in ("CHANGELOG.md", "CITATION.cff") if not (root / name).exists()]
+    if missing: return [f"there is no {name}" for name in missing]
+    changelog, citation = ((root / name).read_text(encoding="utf-8") for name in ("CHANGELOG.md", "CITATION.cff"))
+    return unlisted(changelog, cfg["version"]) + miscited(citation)
 
 
 # Build
 
+def copy_sources(to, root=ROOT):
+    "Copy what git knows or would add: no environments, no caches, no leftovers of earlier builds."
+    for name in call("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=root).split("\0"):
+        if not (root / name).is_file(): continue
+        (Path(to) / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, Path(to) / name)
+
+
 def build(out, root=ROOT):
-    "The source distribution, and the wheel built from it, of what git knows or would add: nothing else gets in, and nothing is left lying around."
+    "The source distribution, and the wheel built from it, made in a clean copy; their paths in the folder `out`."
     with tempfile.TemporaryDirectory() as copy:
-        for name in call("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=root).split("\0"):
-            if not (root / name).is_file(): continue
-            (Path(copy) / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(root / name, Path(copy) / name)
+        copy_sources(copy, root)
         call(sys.executable, "-m", "build", "--outdir", out, copy)
     return next(Path(out).glob("*.tar.gz")), next(Path(out).glob("*.whl"))
 
@@ -207,8 +214,10 @@ class Steps:
 
 def main():
     step = Steps()
-    step("committed, exported, in CHANGELOG.md", unready)
-    if step.rows[-1][-1] == "FAILED": return step.table()
+    step("everything is committed", uncommitted)
+    step("course_lib is what the notebooks export", not_exported)
+    step("CHANGELOG.md and CITATION.cff: the version", unnamed)
+    if any(result == "FAILED" for *_, result in step.rows): return step.table()  # what is built from this wouldn't be the release
     with tempfile.TemporaryDirectory() as out:
         dists = step("both distributions are built", build, out)
         for kind, dist in zip(("sdist", "wheel"), dists or ()):
