@@ -8,10 +8,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DONE   := $(VENV)/.installed
 
-.PHONY: help lab test notebooks export web clean
+.PHONY: help lab test notebooks export web release-check clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 # The stamp is written last and removed first, so that an install that failed never looks finished;
 # the next one then starts from nothing. After a change of pins or settings, a finished .venv is brought up to date.
@@ -43,6 +43,9 @@ export: $(DONE) ## write course_lib from the notebooks
 
 web: $(DONE) ## build the course as pages: open _docs/index.html
 	$(BIN)/python tools/web.py
+
+release-check: $(DONE) ## could it be published as it is? builds, checks and tries both distributions
+	$(BIN)/python tools/release.py
 
 clean: ## remove everything that make has built, .venv included
 	rm -rf $(VENV) .cache _docs build dist *.egg-info

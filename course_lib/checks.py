@@ -320,3 +320,824 @@ def progress(
             time.sleep(every)
             if (now := stamp()) != seen: seen = now; shown.update(_Table(path))
     threading.Thread(target=watch, daemon=True).start()
+
+# %% ../nbs/17_checks.ipynb #ae3c3684
+@exercise(lesson=8, form="a number")
+def steps_in_band(fn):
+    "The share of a range test's steps whose rates lie between two bounds."
+    linear = lambda low, high, start, end: (high - low) / (end - start)
+    exp = lambda low, high, start, end: math.log(high / low) / math.log(end / start)
+    for low, high, start, end, mode in [(0.1, 1, 1e-6, 10, "exp"), (1e-4, 0.1, 1e-4, 1.5, "linear"), (1e-3, 1e-2, 1e-5, 1, "exp"), (0.5, 1, 0.1, 1, "linear"), (1e-8, 1e-3, 1e-6, 10, "exp"), (0.5, 4, 1e-3, 1, "linear"), (20, 30, 1e-3, 10, "exp")]:
+        got, inside = fn(low, high, start, end, mode), (max(low, start), max(max(low, start), min(high, end)))
+        right = (linear if mode == "linear" else exp)(*inside, start, end)
+        if abs(got - right) < 0.011: continue
+        case = f"of a test from {start:g} to {end:g}, mode {mode!r}, {right:.1%} of the steps lie between {low:g} and {high:g}"
+        near = lambda other: abs(got - other) < 0.011
+        if mode == "exp" and near(linear(*inside, start, end)): raise Wrong(f"{case}, and yours gives {got:.1%}: you measure the band by its width, and the exponential form gives each factor of ten the same number of steps.", "On which axis are the rates of this form equally spaced?")
+        if mode == "linear" and near(exp(*inside, start, end)): raise Wrong(f"{case}, and yours gives {got:.1%}: you count factors of ten, and the linear form adds the same amount at each step.", "Does your function look at `mode`?")
+        if inside != (low, high) and (near((linear if mode == "linear" else exp)(low, high, start, end)) or got > 1 or got < 0): raise Wrong(f"{case}, and yours gives {got:.1%}: you count a part of the band that the test never reaches.", "What is the smallest rate that lies both in the band and in the test, and what is the largest?")
+        if mode == "exp" and (near(math.log10(inside[1] / inside[0])) or near(math.log(inside[1] / inside[0]))): raise Wrong(f"{case}, and yours gives {got:g}: that is how many decades (or powers of e) the band is long, and not yet a share.", "How long is the whole test, in the same unit?")
+        raise Wrong(f"{case}, and yours gives {got:.4g}.", "Where on the test's own axis, logarithmic or plain, do the band's two ends lie?")
+    return "The exponential form gives every factor of ten an equal part of the steps, the linear form nearly all of them to the largest rates: choose the axis on which you expect the answer to be anywhere."
+
+# %% ../nbs/17_checks.ipynb #e9d24853
+class _l08_itself:
+    "Hands a check's own object to the learner instead of a copy, so that model and optimiser stay connected."
+    def __init__(self, x): self.x = x
+    def __deepcopy__(self, memo): return self.x
+    def __repr__(self): return f"a {type(self.x).__name__}"
+
+@exercise(lesson=8, seconds=30)
+def take_note(fn):
+    "Note a model and its optimiser; return the function that puts both back."
+    import torch
+    from torch import nn
+    for seed, make in enumerate((lambda p: torch.optim.Adam(p, lr=0.01), lambda p: torch.optim.SGD(p, lr=0.02, momentum=0.9))):
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+        opt = make(model.parameters())
+        def train(n):
+            for _ in range(n):
+                x = torch.randn(16, 4)
+                opt.zero_grad(); nn.functional.cross_entropy(model(x), x[:, :3].argmax(1)).backward(); opt.step()
+        def now():
+            state = {f"{i}.{k}": v.clone() for i, s in enumerate(opt.state[p] for p in model.parameters()) for k, v in s.items() if torch.is_tensor(v)}
+            return {k: v.clone() for k, v in model.named_parameters()}, {k: v.clone() for k, v in model.named_buffers()}, state, opt.param_groups[0]["lr"]
+        same = lambda a, b: a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+        train(5)
+        before, first = now(), model[0].weight
+        restore = fn(_l08_itself(model), _l08_itself(opt))
+        if restore is ...: raise NotYet("`...` still stands where your answer goes.")
+        if not callable(restore): raise Wrong(f"`take_note` returns {_article(restore)}, where a function is asked for that puts everything back.", "Define a function inside `take_note`, and return it without calling it.")
+        if not same(before[0], now()[0]): raise Wrong("taking note has already changed the weights.", "Look only, and copy; the function that you return does the rest.")
+        opt.param_groups[0]["lr"] = 10.0
+        train(5)
+        wrecked = now()
+        if restore() is ...: raise NotYet("`...` still stands where your answer goes.")
+        after = now()
+        if model[0].weight is not first: raise Wrong("the model has new parameters after your restoring, and the optimiser still holds the old ones: a training would go on without effect.", "Write the old values into the tensors that are there.")
+        if same(after[0], wrecked[0]): raise Wrong("after the test and your restoring, the weights are still those of the wrecked network: your note holds the model's own tensors (`state_dict()` hands out no copies) and was overwritten with them, or it was taken too late.", "When the model changes in place, what happens to a note that isn't a copy? And when is the note taken?")
+        if not same(after[0], before[0]): raise Wrong("some weights are back and others aren't.", "Are all parameters in your note, those of batch norm too?")
+        if not same(after[1], before[1]): raise Wrong("the weights are back, but batch norm's running mean and variance are still those of the wrecked network.", "They are no parameters. What else does a model carry from one step to the next?")
+        if after[3] == 10: raise Wrong(f"the model is back, but the optimiser still has the test's last rate, 10, where it had {before[3]:g}.", "Who else was changed by the test?")
+        if after[3] != before[3]: raise Wrong(f"the optimiser's rate is {after[3]:g} and was {before[3]:g}.", "Take the rate from the optimiser, not from your memory.")
+        if not same(after[2], before[2]): raise Wrong(f"weights and rate are back, but what {type(opt).__name__} remembers of earlier gradients isn't: " + ("it is gone." if not after[2] else "it still holds the test's explosions."), "Momentum and Adam's averages live in the optimiser, and they too are changed in place.")
+    return "A measuring instrument leaves no trace, and what has to be put back is more than the weights: buffers, the rate, and the optimiser's memory."
+
+# %% ../nbs/17_checks.ipynb #3e56f58e
+@exercise(lesson=8, form="a number")
+def half_fall(fn):
+    "The first rate at which half of the fall has happened."
+    lrs, rng = np.geomspace(1e-6, 10, 200), np.random.default_rng(8)
+    step = lrs[1] / lrs[0]
+    for start, low, at, width, blow in [(2.3, 0.4, 3e-2, 0.3, 0.5), (2.3, 1.5, 1e-3, 0.5, 0.05), (9.0, 7.0, 0.1, 0.2, 2), (-1.0, -3.0, 0.01, 0.3, 1), *zip(rng.uniform(2, 3, 4), rng.uniform(0.2, 1.5, 4), 10**rng.uniform(-4, -1.5, 4), rng.uniform(0.2, 0.5, 4), [3, 1, 2, 0.7])]:
+        x = np.log10(lrs)
+        losses = start - (start - low) / (1 + np.exp(-(x - np.log10(at)) / (width / 4))) + np.where(lrs > blow, 6 * (x - np.log10(blow)), 0)
+        level = losses[:10].mean()
+        below = lambda bound: np.flatnonzero(losses <= bound)
+        reached = below((level + losses.min()) / 2)
+        got, right = fn(lrs, losses), lrs[reached[0]]
+        if right / step**1.01 <= got <= right * step**1.01: continue
+        case = f"the loss starts at {level:.2f} and its lowest point is {losses.min():.2f}, so half of the fall has happened at {(level + losses.min()) / 2:.2f}, first at a rate of {right:.2g}; yours says {got:.2g}"
+        near = lambda other: other / step**1.01 <= got <= other * step**1.01
+        if got == reached[0] and got > 1: raise Wrong(case + ": that is the number of the step, and not its rate.", "What does the docstring ask for?")
+        if near(lrs[reached[-1]]): raise Wrong(case + ", which is the last such rate: there the loss is on its way up again.", "A curve passes most heights twice. Which passage is meant?")
+        if near(lrs[below(level / 2)[0]] if len(below(level / 2)) else lrs[0]): raise Wrong(case + f": you look for half of the *loss*, {level / 2:.2f}, and not for half of the *fall*.", "A loss needn't be able to reach zero. Between which two heights does it fall?")
+        if near(np.sqrt(lrs[0] * lrs[losses.argmin()])) or near((lrs[0] + lrs[losses.argmin()]) / 2): raise Wrong(case + ": that is half-way along the axis of rates.", "Half-way is meant on the axis of the loss.")
+        if near(lrs[losses.argmin()]): raise Wrong(case + ", the rate of the lowest point: there the fall is over.", "The loss has to come down by half of the way only.")
+        raise Wrong(case + ".", "Work out the height first, and then where the curve first gets there.")
+    return "Half of the fall is the same point wherever the loss has its zero; half of the loss isn't, and may not exist."
+
+# %% ../nbs/17_checks.ipynb #debe0ec5
+def _l08_digits():
+    "The digits, a network for a seed, and its batches: what lesson 08 trains."
+    import torch
+    from torch import nn
+    from course_lib.data import digits
+    data = digits().tensors()
+    def network(seed):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    def batches(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return [(data.train.x[rows], data.train.y[rows]) for rows in torch.randperm(len(data.train.y), generator=generator).split(64) if len(rows) == 64]
+    return data, network, batches
+
+def _l08_curves(make_opt, seeds, factor=1):
+    "Range tests of the digits' network, one for each seed."
+    from torch.nn import functional as F
+    from course_lib.lr_finder import lr_find
+    _, network, batches = _l08_digits()
+    found = []
+    for seed in seeds:
+        model = network(seed)
+        found.append(lr_find(model, lambda prediction, y: factor * F.cross_entropy(prediction, y), batches(seed), make_opt(model.parameters()), progress=False))
+    return found
+
+@prediction(lesson=8, low=0.01, high=1000, seconds=40)
+def without_momentum_guess(guess):
+    "How many times larger is the finder's suggestion without momentum than with 0.9?"
+    import torch
+    seen = []
+    for momentum in (0.0, 0.9):
+        curves = _l08_curves(lambda p: torch.optim.SGD(p, lr=1, momentum=momentum), range(3))
+        starts = [c.smoothed[:25].mean() for c in curves]
+        begins = [c.lrs[np.argmax(c.smoothed < start - 0.1 * (start - c.smoothed.min()))] for c, start in zip(curves, starts)]
+        ends = [c.lrs[np.flatnonzero(c.smoothed <= start)[-1]] for c, start in zip(curves, starts)]
+        seen.append([np.median(of) for of in (begins, ends, [c.suggestion for c in curves])])
+    begin, end, ratio = (float(x) for x in np.divide(*seen))
+    why = f"The beginning of the fall moves by a factor of {begin:.1f} and the explosion by {end:.1f} only; `bracket` stands between the two."
+    if guess > 2 * ratio: return ratio, f"{why} Momentum 0.9 adds up about ten gradients at a *constant* rate; while the rate grows, the older ones were taken at smaller rates and count for less."
+    if guess < ratio / 1.5: return ratio, f"{why} Without momentum a step counts once, and not many times over, so everything happens at larger rates."
+    return ratio, why
+
+# %% ../nbs/17_checks.ipynb #a31991ff
+@prediction(lesson=8, choices=("a tenth", "about the same", "ten times"), seconds=40)
+def loss_times_ten_guess(guess):
+    "What becomes of the suggestion for Adam when the loss is multiplied by ten?"
+    import torch
+    plain, times = (np.median([c.suggestion for c in _l08_curves(lambda p: torch.optim.Adam(p), range(3), factor)]) for factor in (1, 10))
+    ratio = float(times / plain)
+    measured = "a tenth" if ratio < 0.3 else "about the same" if ratio < 3 else "ten times"
+    return measured, f"The median suggestion went from {plain:.2g} to {times:.2g}: Adam divides each gradient by its usual size, so that a factor in the loss cancels. For SGD it doesn't."
+
+# %% ../nbs/17_checks.ipynb #0c380642
+@exercise(lesson=8, form="a number", seconds=30)
+def range_test_rule(fn):
+    "A rule of one's own, judged by its regret on digits with three optimisers."
+    import torch
+    from torch.nn import functional as F
+    from course_lib.lr_finder import RULES
+    fn(np.geomspace(1e-6, 10, 200), np.linspace(3, 1, 200))   # an untouched stub needs no trainings
+    data, network, batches = _l08_digits()
+    def sweep(make_opt, factor, rates, seed=20):
+        losses = []
+        for lr in rates:
+            model = network(seed); opt = make_opt(model.parameters(), lr); own = batches(seed)
+            for t in range(100):
+                x, y = own[t % len(own)]
+                loss = factor * F.cross_entropy(model(x), y)
+                opt.zero_grad(); loss.backward(); opt.step()
+            with torch.no_grad(): losses.append(F.cross_entropy(model(data.valid.x), data.valid.y).item())
+        return np.minimum(np.nan_to_num(losses, nan=10, posinf=10), 10)
+    with torch.no_grad(): before = F.cross_entropy(network(20)(data.valid.x), data.valid.y).item()
+    sgd, adam = lambda p, lr=1: torch.optim.SGD(p, lr=lr, momentum=0.9), lambda p, lr=1: torch.optim.Adam(p, lr=lr)
+    rows = []
+    for name, make_opt, factor, top in [("SGD", sgd, 1, 1), ("Adam", adam, 1, 1), ("SGD and thirty times the loss", sgd, 30, 0.1)]:
+        rates = top * np.logspace(-4, 0, 9)
+        losses = sweep(make_opt, factor, rates)
+        for curve in _l08_curves(make_opt, (21, 22), factor):
+            rate = fn(curve.lrs, curve.smoothed)
+            if not 0 < rate < math.inf: raise Wrong(f"your rule says {rate:g} for {name}, and a rate is a positive number.", "Return one of the rates, or something made of them.")
+            regret = lambda lr: (np.interp(np.log10(lr), np.log10(rates), losses) - losses.min()) / (before - losses.min())
+            rows.append((name, rate, regret(rate), rates[losses.argmin()], curve.lrs[curve.smoothed.argmin()], {rule: (curve.suggestions[rule], regret(curve.suggestions[rule])) for rule in RULES}))
+    yours = np.array([r[1] for r in rows])
+    regrets = np.array([r[2] for r in rows])
+    if yours.max() <= yours.min() * 1.001: raise Wrong(f"your rule says {yours[0]:.3g} on every curve, whatever it looks like; its worst regret is {regrets.max():.2f}.", "Does the answer come from `lrs` and `losses`? The best rate differs by a factor of 30 between these tasks.")
+    for rule in RULES:
+        if np.allclose(yours, [r[5][rule][0] for r in rows], rtol=1e-3): raise Wrong(f"on every curve that is what `{rule}` says; its worst regret here is {regrets.max():.2f}.", "It is a fair start. Now make a rule of your own.")
+    if np.allclose(yours, [r[4] for r in rows], rtol=1e-3): raise Wrong(f"your rule takes the rate of the lowest point; its worst regret is {regrets.max():.2f}.", "At the lowest point the loss is about to rise, and a training from the start has no preparation. How far back would you go?")
+    name, rate, regret, best = rows[int(regrets.argmax())][:4]
+    if regrets.max() > 0.1: raise Wrong(f"the worst regret of your rule is {regrets.max():.2f}, and 0.1 was asked for: with {name} it says {rate:.2g}, and the best rate of the sweep is {best:.2g}, so it is too {'bold' if rate > best else 'careful'} there.", "Draw your rate into the curve of that task, and see what your rule took for the useful part.")
+    of = {rule: max(r[5][rule][1] for r in rows) for rule in RULES}
+    return f"Worst regret {regrets.max():.3f} on six curves that you hadn't seen, where " + ", ".join(f"{rule} has {worst:.3f}" for rule, worst in of.items()) + ". Three optimisers on one network prove little; lesson 08 took twelve tasks."
+
+# %% ../nbs/17_checks.ipynb #06b2d34e
+@exercise(lesson=9)
+def flat_then_cosine(fn):
+    "A schedule: constant for a share of the training, then half a cosine down to 0."
+    for lr, flat in [(0.1, 0.5), (0.4, 0.75), (2.0, 0.2)]:
+        schedule = fn(lr, flat)
+        if schedule is ...: raise NotYet("`...` still stands where your answer goes.")
+        if not callable(schedule): raise Wrong(f"`flat_then_cosine({lr}, {flat})` returns {_show(schedule)}, where a schedule is asked for.", "A schedule is a function of the position; so yours has to return a function.")
+        half = lambda x: lr * (1 + math.cos(math.pi * x)) / 2
+        say = lambda at, got, right: f"for lr={lr} and flat={flat}, the rate at position {at:.3g} is {right:.4g}, and yours is {got:.4g}"
+        ways = {"anew": lambda x: half(x), "undivided": lambda x: half(x - flat), "line": lambda x: lr * (1 - x) / (1 - flat), "turned": None}
+        after = [flat + (1 - flat) * part for part in (0.02, 0.25, 0.5, 0.75, 0.98, 1.0)]
+        for at in (0.0, flat * 0.3, flat * 0.8, *after):
+            got = schedule(at)
+            if got is ...: raise NotYet("`...` still stands where your answer goes.")
+            got, right = as_form(got, "a number", "your schedule gives"), lr if at <= flat else half((at - flat) / (1 - flat))
+            if abs(got - right) < 1e-6 * lr: continue
+            seen = [float(schedule(a)) for a in after]
+            like = lambda other: np.allclose(seen, [other(a) for a in after], atol=1e-6 * lr)
+            if like(ways["anew"]): raise Wrong(f"{say(at, got, right)}: your cosine began at position 0, so that the rate jumps where the flat part ends.", "Which position does the second part have to see when it begins?")
+            if like(ways["undivided"]): raise Wrong(f"{say(at, got, right)}: your cosine begins in the right place, but the training is over before it has come down.", "It has less than the whole training. How fast must its own position run, so that it reaches 1?")
+            if like(ways["line"]): raise Wrong(f"{say(at, got, right)}: that is a straight line.", "A cosine leaves slowly, hurries, and arrives slowly. The lesson has both.")
+            if at <= flat: raise Wrong(f"{say(at, got, right)}: the rate has to stay in the first part.", f"`flat` is the share of the training that comes first; {flat} is {flat:.0%} of it.")
+            raise Wrong(say(at, got, right) + ".", "Draw it with `curve(flat_then_cosine(0.1, 0.5), 100)`.")
+    return "Each phase sees positions of its own, from 0 to 1: that is all there is to joining schedules."
+
+# %% ../nbs/17_checks.ipynb #60d52c0e
+@exercise(lesson=9, form="a number")
+def fair_peak(fn):
+    "The peak at which a schedule has a given mean rate."
+    from course_lib.one_cycle import cosine, linear, one_cycle, step, triangular
+    shapes = {"step": step, "a line to 0": lambda lr: linear(lr, 0), "one_cycle": one_cycle, "a cosine to 0": lambda lr: cosine(lr, 0), "a triangle from a tenth": lambda lr: triangular(lr / 10, lr)}
+    for (name, shape), rate, n in zip(shapes.items(), (0.02, 0.1, 0.05, 1.0, 0.3), (40, 10, 100, 8, 30)):
+        mean = lambda positions: float(np.mean([shape(1.0)(min(float(p), 1.0)) for p in positions]))
+        used = mean(np.arange(n) / n)
+        got, right = fn(shape, rate, n), rate / used
+        if abs(got - right) < 1e-4 * right: continue
+        case = f"{n} steps of {name} have a mean rate of {rate:g} at a peak of {right:.4g}, and yours gives {got:.4g}"
+        near = lambda other: abs(got - other) < 2e-3 * other
+        if near(rate * used): raise Wrong(f"{case}: that is the mean of a schedule whose *peak* is {rate:g}.", "The peak lies above the mean. You have one ratio; multiply or divide by it?")
+        if near(rate / mean(np.arange(n + 1) / n)) or near(rate / mean(np.linspace(0, 1, n))) or near(rate / mean((np.arange(n) + 1) / n)): raise Wrong(f"{case}: you average over positions that the training doesn't have.", "What are the positions of the first and of the last of n steps?")
+        if near(2 * rate): raise Wrong(f"{case}, twice the rate: that is the lesson's rule of thumb for one-cycle, and each shape has a mean of its own.", "Measure the mean of the shape that you were given.")
+        if near(rate): raise Wrong(f"{case}: with that peak, the mean is {rate * used:.4g}.", "Only a constant has its peak for its mean.")
+        raise Wrong(case + ".", "What is the mean of the rates that `curve` gives for a peak of 1?")
+    return "A schedule and a constant rate are compared fairly only if each has its own best peak; the mean says where to begin."
+
+# %% ../nbs/17_checks.ipynb #22550d63
+@exercise(lesson=9, form="a number", seconds=30)
+def weight_left(fn):
+    "What weight decay leaves of a weight that gets no gradient."
+    import torch
+    from course_lib.one_cycle import constant, curve, one_cycle, step
+    for name, rates, decay in [("20 steps of 0.5", curve(constant(0.5), 20), 0.1), ("one_cycle(3), 40 steps", curve(one_cycle(3), 40), 0.02), ("step(1), 30 steps", curve(step(1), 30), 0.1), ("rates of 0.1, 1 and 2", np.array([0.1, 1.0, 2.0]), 0.3)]:
+        weight = torch.ones(1, dtype=torch.float64, requires_grad=True)
+        opt = torch.optim.SGD([weight], lr=1, weight_decay=decay)
+        for rate in rates:
+            opt.param_groups[0]["lr"] = float(rate)
+            weight.grad = torch.zeros_like(weight)
+            opt.step()
+        got, right, total = fn(rates, decay), weight.item(), decay * rates.sum()
+        if abs(got - right) < 1e-5: continue
+        case = f"{name} with a decay of {decay} leave {right:.4f} of the weight (torch's SGD says so), and yours gives {got:.4f}"
+        near = lambda other: abs(got - other) < 2e-4
+        if near((1 - decay) ** len(rates)): raise Wrong(f"{case}: you shrink by the decay alone, as if each rate were 1.", "A step shrinks the weights by one part in... what? The lesson's table of peaks and decays says which two belong together.")
+        if near(1 - total): raise Wrong(f"{case}: you take the shrinkages away one after another from the *first* weight.", "The second step shrinks what the first has left.")
+        if near(math.exp(-total)): raise Wrong(f"{case}: an exponential of the sum is the limit for very small steps.", "Close, and the exact factor of a single step is in the lesson.")
+        if near((1 - decay * rates.mean()) ** len(rates)): raise Wrong(f"{case}: you use the mean rate at each step.", "A product of different factors isn't the power of their mean.")
+        if near(1 - right): raise Wrong(f"{case}: that is what is lost, and what is left is asked for.", "How much remains after no step at all?")
+        raise Wrong(case + ".", "What is left after one step? And of that, after the next?")
+    return "Rate and decay come in as a product, step by step: whoever raises the peak raises the decay too."
+
+# %% ../nbs/17_checks.ipynb #94186d66
+def _l09_error(rates, seed, part="valid"):
+    "Error of lesson 09's network after a training with these rates, on a division of the digits."
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+    from course_lib.data import digits
+    split = digits(seed).tensors()
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    opt, generator, t = torch.optim.SGD(model.parameters(), lr=1, momentum=0.9), torch.Generator().manual_seed(seed), 0
+    while t < len(rates):
+        for rows in torch.randperm(len(split.train.x), generator=generator).split(64):
+            if len(rows) < 64 or t == len(rates): continue
+            opt.param_groups[0]["lr"] = float(rates[t])
+            loss = F.cross_entropy(model(split.train.x[rows]), split.train.y[rows])
+            opt.zero_grad(); loss.backward(); opt.step()
+            t += 1
+    with torch.no_grad(): return {name: (model(of.x).argmax(1) != of.y).double().mean().item() for name, of in (("valid", split.valid), ("test", split.test))}[part]
+
+@prediction(lesson=9, percent=True, seconds=40)
+def backwards_guess(guess):
+    "Validation error when the rate climbs in a line from 0 to 0.2 instead of falling from 0.2 to 0."
+    from course_lib.one_cycle import curve, linear
+    rates = curve(linear(0.2, 0), 100)
+    down, up = (float(np.mean([_l09_error(r, seed) for seed in range(4)])) for r in (rates, rates[::-1]))
+    more = f"The same 100 rates from large to small leave {down:.1%}: "
+    if guess <= down: return up, more + "they aren't a sum that can be taken in any order, since what a large rate stirs up only later small ones can settle."
+    if guess < 0.7 * up: return up, more + "the order matters more than you thought. The network ends in its wildest phase."
+    if guess > 2 * up: return up, more + "yet the network does learn on the way up, and a rate of 0.2 is ragged without being ruinous."
+    return up, more + "the order counts, because the last steps decide where the network comes to rest."
+
+# %% ../nbs/17_checks.ipynb #9d8d720c
+@prediction(lesson=9, percent=True)
+def all_good_guess(guess):
+    "Share of random settings that lie in the middle 80% of each of ten axes."
+    from course_lib.spaces import Float, Int, Space
+    space = Space(lr=Float(1e-5, 1, log=True), weight_decay=Float(1e-5, 1, log=True), momentum=Float(0.5, 0.99), dip=Float(0, 0.3), pct_start=Float(0.05, 0.95),
+                  div=Float(1, 100, log=True), div_final=Float(1, 1e6, log=True), batch=Int(16, 256, log=True), dropout=Float(0, 0.5), width=Float(0.25, 2, log=True))
+    rng = np.random.default_rng(0)
+    cube = np.array([space.encode(space.sample(rng)) for _ in range(4000)])
+    share = float(np.all((cube > 0.1) & (cube < 0.9), 1).mean())
+    if guess > 2 * share: return share, "Each axis looks harmless, and each takes away a fifth of what the others have left."
+    if guess < share / 2: return share, "It shrinks fast, though not that fast: eight tenths, ten times over."
+    return share, "Eight tenths, ten times over: each axis takes away a fifth of what the others have left."
+
+# %% ../nbs/17_checks.ipynb #c70a1313
+@exercise(lesson=9, seconds=40)
+def schedule_for_fifty_steps(fn):
+    "A schedule for 50 steps, against the best constant rate of three, on four divisions of the digits."
+    from course_lib.one_cycle import constant, curve
+    schedule = fn()
+    if schedule is ...: raise NotYet("`...` still stands where your answer goes.")
+    if not callable(schedule): raise Wrong(f"your function returns {_article(schedule)}, {_show(schedule)}, where a schedule is asked for.", "A schedule is a function of the position in training, from 0 to 1.")
+    rates = []
+    for t in range(50):
+        if (rate := schedule(t / 50)) is ...: raise NotYet("`...` still stands where your answer goes.")
+        rates.append(as_form(rate, "a number", "your schedule gives"))
+    if not all(0 <= r < math.inf for r in rates): raise Wrong(f"your schedule gives rates from {min(rates):g} to {max(rates):g}, and a rate is 0 or more.", "Draw it with `curve`.")
+    if max(rates) == min(rates): raise Wrong(f"your schedule is the constant rate {rates[0]:g}, and its rivals are constant rates, tuned.", "What should happen to the rate towards the end?")
+    mine = np.array([_l09_error(rates, seed, "test") for seed in range(20, 24)])
+    if mine.mean() > 0.5: raise Wrong(f"with your schedule {mine.mean():.0%} of the test digits are wrong; its largest rate is {max(rates):g}." , "Does it learn too little, or does it explode? Look at the training loss of one run.")
+    fixed = {lr: [(_l09_error(np.full(50, lr), seed, "valid"), _l09_error(np.full(50, lr), seed, "test")) for seed in range(20, 24)] for lr in (0.05, 0.1, 0.2)}
+    best = np.array([min(runs[i] for runs in fixed.values())[1] for i in range(4)])
+    told = f"{mine.mean():.1%} of the test digits are wrong, mean of four divisions, and {best.mean():.1%} with a tuned constant rate"
+    if best.mean() - mine.mean() < 0.01:
+        if rates[-1] > 0.25 * max(rates): raise Wrong(f"{told}; a lead of one point was asked for. Your last rate is {rates[-1] / max(rates):.0%} of your largest.", "What can't a network do while its steps are large?")
+        raise Wrong(f"{told}; a lead of one point was asked for.", "Fifty steps are few. How many of yours are spent on rates that do little, at the beginning or at the end?")
+    return f"{told}. It won by {100 * (best - mine).mean():.1f} points, division by division " + ", ".join(f"{100 * d:+.1f}" for d in best - mine) + ": a falling rate pays where steps are scarce."
+
+# %% ../nbs/17_checks.ipynb #1b94f748
+@exercise(lesson=10)
+def renormalise(fn):
+    "Images normalised with statistics of one's own, as published weights expect them."
+    import torch
+    for seed, (n, side) in enumerate([(4, 5), (2, 3), (3, 8)]):
+        torch.manual_seed(seed)
+        images = torch.rand(n, 3, side, side)
+        own_mean, own_std, mean, std = (tuple((low + spread * torch.rand(3)).tolist()) for low, spread in ((0.3, 0.4), (0.15, 0.2), (0.3, 0.4), (0.15, 0.2)))
+        t = lambda s: torch.tensor(s).reshape(3, 1, 1)
+        x = (images - t(own_mean)) / t(own_std)
+        got = fn(x, own_mean, own_std, mean, std)
+        if got is ...: raise NotYet("`...` still stands where your answer goes.")
+        if got is None: as_form(None, "a tensor")
+        got, right = torch.as_tensor(_array(got)).float(), (images - t(mean)) / t(std)
+        if got.shape != right.shape: raise Wrong(f"you were given images of the shape {tuple(x.shape)} and return {tuple(got.shape)}.", "Every pixel of every channel has one value, before and after.")
+        if torch.allclose(got, right, atol=1e-4): continue
+        case = f"the first pixel had {images[0, 0, 0, 0]:.3f} as an image and was given to you as {x[0, 0, 0, 0]:.3f}; these weights expect {right[0, 0, 0, 0]:.3f}, and yours is {got[0, 0, 0, 0]:.3f}"
+        like = lambda other: torch.allclose(got, other, atol=1e-4)
+        if like((x - t(mean)) / t(std)): raise Wrong(f"{case}: you normalise what has been normalised before.", "In which range must the values be before the published statistics are used?")
+        if like(images): raise Wrong(f"{case}: you have the image back, in [0, 1], and these weights were never fed such values.", "You are half-way. What do the published weights expect of an image in [0, 1]?")
+        if like(((x + t(own_mean)) * t(own_std) - t(mean)) / t(std)): raise Wrong(f"{case}: you undo the two steps in the order in which they were done.", "Shoes and socks: what was done last has to be undone first.")
+        if like((images - t(own_mean)) / t(std)) or like((images - t(mean)) / t(own_std)): raise Wrong(f"{case}: you mix the two statistics.", "Mean and deviation belong together: a pair of yours, and a pair of theirs.")
+        if side == 3: raise Wrong(f"{case}: with images of 3 pixels a side, your statistics run along the width of the image and not along its channels.", "Broadcasting lines up shapes from the right. What shape must three numbers have to belong to the channels of N×3×H×W?")
+        raise Wrong(case + ".", "First back to an image in [0, 1], then on to what the weights expect.")
+    return "The statistics belong to the weights and travel with them; your own only have to be undone."
+
+# %% ../nbs/17_checks.ipynb #d9dac67a
+@exercise(lesson=10, seconds=30)
+def prepare_probe(fn):
+    "Prepare a body and a head so that training moves the head, and the body not by a bit."
+    import torch
+    from torch import nn
+    torch.manual_seed(10)
+    body = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.2))
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(4, 3))
+    body.train(); head.train()
+    itself = _l08_itself
+    before = {k: v.clone() for k, v in body.state_dict().items()}
+    trained = fn(itself(body), itself(head))
+    if trained is ...: raise NotYet("`...` still stands where your answer goes.")
+    trained = as_form(trained.values() if isinstance(trained, dict) else trained, "a list")
+    trained = [p[1] if isinstance(p, tuple) else p for p in trained]
+    if not trained or not all(isinstance(p, torch.Tensor) for p in trained): raise Wrong(f"the list that you return holds {_show(trained)}, and not the parameters to train.", "An optimiser takes what a module's `parameters()` gives.")
+    start = [p.detach().clone() for p in head.parameters()]
+    opt = torch.optim.AdamW(trained, lr=0.05, weight_decay=0.1)
+    x, y = torch.rand(16, 1, 6, 6) + 1, torch.arange(16) % 3
+    for _ in range(3):
+        loss = nn.functional.cross_entropy(head(body(x)), y)
+        if not loss.requires_grad: raise Wrong("nothing can be trained: no parameter of body or head gets a gradient.", "Which of the two has to stay, and which has to learn?")
+        opt.zero_grad(); loss.backward(); opt.step()
+    after = body.state_dict()
+    parameters, buffers = ([k for k, _ in of if not torch.equal(before[k], after[k])] for of in (body.named_parameters(), body.named_buffers()))
+    if parameters: raise Wrong(f"after three steps {len(parameters)} of the body's parameters have moved, {parameters[0]} among them.", "Either they get no gradient, or the optimiser doesn't know them. Best both.")
+    if buffers: raise Wrong(f"no parameter of the body has moved, and yet it gives other features than before: batch norm's {', '.join(b.split('.')[-1] for b in buffers)} followed your images.", "`requires_grad_(False)` stops gradients. What else does a batch norm keep, and in which mode does it change it?")
+    if all(torch.equal(a, b) for a, b in zip(start, head.parameters())): raise Wrong("the head hasn't moved either.", "Are the head's parameters in the list that you return, and may they have gradients?")
+    if body[3].training: raise Wrong("the body's dropout is still on, so that the same image gives other features each time.", "A frozen body is a fixed function of the image. Which mode is that?")
+    if not head[2].training: raise Wrong("body and head are both in evaluation mode, and the head's dropout is off while it trains.", "The two need different modes.")
+    return "A frozen body is a fixed function: no gradients, and evaluation mode, since batch norm moves without any gradient."
+
+# %% ../nbs/17_checks.ipynb #61179d0c
+@exercise(lesson=10, form="a list")
+def stage_rates(fn):
+    "A rate for each stage and the head: smaller below, 0 where frozen."
+    for lr, decay, n_stages, n_training in [(0.01, 2.6, 3, 3), (1.0, 2.0, 4, 2), (0.3, 10.0, 2, 0), (0.5, 1.0, 3, 1)]:
+        right = [lr / decay**(n_stages - i) if i >= n_stages - n_training else 0.0 for i in range(n_stages)] + [lr]
+        got = [float(as_form(r, "a number", "your list holds")) for r in fn(lr, decay, n_stages, n_training)]
+        show = lambda rates: "[" + ", ".join(f"{r:.3g}" for r in rates) + "]"
+        case = f"for {n_stages} stages of which {n_training} train, lr={lr:g} and decay={decay:g}, the rates are {show(right)} and yours are {show(got)}"
+        like = lambda other: len(got) == len(other) and np.allclose(got, other, rtol=1e-6, atol=0)
+        if like(right): continue
+        every = [lr / decay**(n_stages - i) for i in range(n_stages)] + [lr]
+        if len(got) == n_stages: raise Wrong(f"{case}: one is missing, since the head is a group too.", "How many groups are there, with the head?")
+        if like(right[::-1]) or like(every[::-1]): raise Wrong(f"{case}: yours begin with the head.", "The docstring asks for the lowest stage first, and it is the lowest that moves most slowly.")
+        if like([r / decay for r in right]): raise Wrong(f"{case}: with yours the head itself is slowed down once.", "At which depth is the head, if the stage below it has depth 1?")
+        if like([r and lr * (lr / r) for r in right]): raise Wrong(f"{case}: yours grow towards the lowest stage.", "Edges and strokes are the same in all digits. Which layers should hardly move?")
+        if like(every): raise Wrong(f"{case}: the frozen stages have a rate.", "`n_training` counts the stages that train, from the head downwards; the others have the rate 0.")
+        raise Wrong(case + ".", "Write down the depth of each group below the head first.")
+    return "One number, the decay, says how much more you trust the lower layers than the upper ones."
+
+# %% ../nbs/17_checks.ipynb #618c2f24
+def _l10_part(which, low):
+    "Images and labels of five digits, from `low` on; labels 0 to 4."
+    from course_lib.data import digits
+    x, y = getattr(digits().tensors(normalise=False), which)
+    rows = (y >= low) & (y < low + 5)
+    return x[rows], y[rows] - low
+
+def _l10_train(xy, epochs, seed, shift=False, statistics=None):
+    "Lesson 10's network after one cycle, and the statistics it was trained with."
+    import torch
+    from torch.nn import functional as F
+    from course_lib.one_cycle import OneCycle
+    from course_lib.transfer import ResNetCIFAR
+    x, y = xy
+    mean, std = statistics or (x.mean().item(), x.std().item())
+    torch.manual_seed(seed)
+    model, rng, n = ResNetCIFAR(n_out=5, width=8, channels_in=1), np.random.default_rng(seed), -(-len(x) // 32)
+    opt = torch.optim.AdamW(model.parameters(), 0.01, weight_decay=0.01)
+    cycle = OneCycle(opt, 0.01, epochs * n)
+    for _ in range(epochs):
+        for rows in np.array_split(rng.permutation(len(x)), n):
+            batch, (dy, dx) = x[rows], rng.integers(0, 3, 2)
+            if shift: batch = F.pad(batch, (1, 1, 1, 1))[:, :, dy:dy + 8, dx:dx + 8]
+            loss = F.cross_entropy(model((batch - mean) / std), y[rows])
+            opt.zero_grad(); loss.backward(); opt.step(); cycle.step()
+    return model.eval(), (mean, std)
+
+@functools.cache
+def _l10_digits_net(): return _l10_train(_l10_part("train", 0), 8, 0, shift=True)
+
+@prediction(lesson=10, low=1, high=1e6, seconds=40)
+def passes_guess(guess):
+    "How many images go through the body in LP-FT, 40 epochs and 7, on 100 images?"
+    import torch
+    from course_lib.transfer import Preprocessing, ResNetCIFAR, Transfer, cut, lp_ft
+    x, y = (v[:100] for v in _l10_part("train", 5))
+    torch.manual_seed(0)
+    net = cut(ResNetCIFAR(n_out=5, n=1, width=8, channels_in=1), "layer3", Preprocessing(size=8, mean=(0.3,), std=(0.38,)))
+    passes = Transfer(net, 5, lp_ft(epochs=7, probe_epochs=40)).fit((x, y)).passes
+    why = "100 for the features of the probe's forty epochs, which are kept, and 100 in each of the seven epochs in which the body moves."
+    return passes, why if guess != 4700 else why + " You counted the probe's epochs as if each computed the frozen body anew."
+
+# %% ../nbs/17_checks.ipynb #fdd3b5dc
+@prediction(lesson=10, percent=True, seconds=60)
+def mirrored_guess(guess):
+    "Which share of the mirrored digits 0 to 4 does a network recognise that has seen none?"
+    import torch
+    (model, (mean, std)), (x, y) = _l10_digits_net(), _l10_part("test", 0)
+    with torch.no_grad(): right = model((x.flip(3) - mean) / std).argmax(1) == y
+    share, of = right.double().mean().item(), {c: right[y == c].double().mean().item() for c in range(5)}
+    return share, "Digit by digit: " + ", ".join(f"{c} {s:.0%}" for c, s in of.items()) + ". What looks the same in the mirror is still known. Mirroring teaches a network what photos have and digits haven't: no left and right."
+
+# %% ../nbs/17_checks.ipynb #cd521577
+@exercise(lesson=10, seconds=90)
+def transfer_with_twenty_labels(fn):
+    "An unfitted Transfer for twenty labels, against training from scratch on three draws."
+    import torch
+    from course_lib.transfer import Preprocessing, Transfer, cut, linear_probe
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        from course_lib.transfer import ResNetCIFAR
+        stranger = cut(ResNetCIFAR(n_out=5, n=1, width=8, channels_in=1), "layer3", Preprocessing(size=8, mean=(0.3,), std=(0.38,)))
+    def asked(net, seed):
+        transfer = fn(net, seed)
+        if transfer is ...: raise NotYet("`...` still stands where your answer goes.")
+        if not isinstance(transfer, Transfer): raise Wrong(f"your function returns {_article(transfer)}, where a Transfer is asked for.", "Transfer(net, 5, recipe, ...) makes one.")
+        if transfer.history: raise Wrong("your Transfer has been fitted already.", "Return it as it is made; the check fits it, to labels that you don't know.")
+        return transfer
+    first = asked(stranger, 0)
+    if all(p.stages == 0 for p in first.recipe): raise Wrong("your recipe trains the head alone, and the lesson's table has a linear probe behind training from scratch from twenty labels on.", "These features were made to tell 0 to 4 apart. What has to move?")
+    if sum(p.epochs for p in first.recipe if p.stages != 0) > 100: raise Wrong(f"your recipe moves the body for {sum(p.epochs for p in first.recipe if p.stages != 0)} epochs, and 100 are allowed.", "The rival has 20.")
+    (model, (mean, std)), (x, y), test = _l10_digits_net(), _l10_part("train", 5), _l10_part("test", 5)
+    net = cut(model, "layer3", Preprocessing(size=8, mean=(mean,), std=(std,)))
+    mine, scratch = [], []
+    for seed in (30, 31, 32):
+        order = np.random.default_rng(seed).permutation(len(x))
+        rows = np.concatenate([order[y[order] == c][:4] for c in range(5)])
+        try: mine.append(asked(net, seed).fit((x[rows], y[rows])).accuracy(*test))
+        except ValueError as e: raise Wrong(f"the training stopped: {e}", "Try your recipe on a draw of your own first.") from None
+        rival, _ = _l10_train((x[rows], y[rows]), 20, seed, statistics=(mean, std))
+        with torch.no_grad(): scratch.append((rival((test[0] - mean) / std).argmax(1) == test[1]).double().mean().item())
+    gain = 100 * (np.array(mine) - scratch)
+    told = f"{np.mean(mine):.1%} of the test images right, mean of three draws of twenty labels, and {np.mean(scratch):.1%} from scratch"
+    if gain.mean() < 5:
+        fastest = max(p.lr for p in first.recipe if p.stages != 0)
+        if fastest < 2e-3: raise Wrong(f"{told}: a lead of five points was asked for. Where your body moves, the rate is {fastest:g} at most.", "Gentle rates were settled on photos and larger networks. How much has this body to unlearn?")
+        if first.batch_norm == "frozen": raise Wrong(f"{told}: a lead of five points was asked for. Your batch norms keep the statistics of 0 to 4.", "The lesson's table has two lines for LP-FT. What differs between them?")
+        raise Wrong(f"{told}: a lead of five points was asked for.", "How long does your body move, and how much more slowly do its lower stages? Compare with the lesson's arms.")
+    return f"{told}; draw by draw " + ", ".join(f"{g:+.0f}" for g in gain) + " points. The spread between draws is large, so that three of them prove a lead and no more."
+
+# %% ../nbs/17_checks.ipynb #de697dd0
+@exercise(lesson=13, form="a number")
+def pays_off(fn):
+    "From how many cells on sharing saves a given factor."
+    cases = [(24, 0.008, 0.6, 10), (24, 0.008, 0.6, 1), (2, 0.007, 0.7, 20), (24, 0.008, 0.6, 80), (100, 0.01, 0.65, 30), (24, 0.008, 0.6, 316), (78, 0.008, 0.71, 3)]
+    for train, judge, separate, times in cases:
+        gain = separate - times * judge
+        right = math.ceil(times * train / gain) if gain > 0 else math.inf
+        got = fn(train, judge, separate, times)
+        if got == right: continue
+        case = f"training {train} s, judging {judge} s, a separate training {separate} s, {times} times: "
+        if got == math.ceil(times * train / separate): raise Wrong(case + f"from {right:g} cells on, and yours says {got:g}: you leave out that every cell has to be judged, too.", "Write down the seconds of both sides for n cells. Where does n stand?")
+        if gain > 0 and math.floor(times * train / gain) <= got < right: raise Wrong(case + f"from {right} cells on, and yours says {got:g}, where the factor isn't reached yet.", "There are no parts of cells. Which of the two whole numbers beside it is enough?")
+        if right == math.inf and (got < 0 or not got < math.inf): raise Wrong(case + f"no number of cells is enough, and yours says {got:g}: with every further cell the supernet's side grows faster.", f"{times} judgements take {times * judge:g} s, and one training {separate} s. What should come back then?")
+        if separate > judge and got == math.ceil(times * train / (separate - judge)): raise Wrong(case + f"from {right:g} cells on, and yours says {got:g}: you ask the factor of the supernet's training only.", "The separate trainings must take so many times *all* seconds of the other side, those of judging included.")
+        if separate > judge and got == math.ceil(train / (separate - judge)) and times > 1: raise Wrong(case + f"from {right:g} cells on, and yours says {got:g}: there the supernet is merely level.", "Where does `times` come in?")
+        raise Wrong(case + f"from {right:g} cells on, and yours says {got:g}.", "Solve n·separate ≥ times·(train + n·judge) for n.")
+    return "The training is shared by all cells and the judging by none, so no factor can rise above that of one training to one judgement, however many cells one asks about."
+
+# %% ../nbs/17_checks.ipynb #025a0fe9
+@exercise(lesson=13, form="a list")
+def fair_paths(fn):
+    "Five paths in which every operation runs exactly once on every edge."
+    from collections import Counter
+    from course_lib.cells import EDGES, OPS_201
+    lists = [fn(np.random.default_rng(seed)) for seed in range(300)]
+    for paths in lists:
+        if len(paths) != len(OPS_201): raise Wrong(f"you return {len(paths)} paths, and five are needed for each of the five operations to have its turn once.", "Count the batches that it takes until every operation of an edge has had one.")
+        if not all(isinstance(path, dict) and set(path) == set(EDGES) for path in paths):
+            if isinstance(paths[0], (list, tuple, np.ndarray)): raise Wrong(f"a path is a {type(paths[0]).__name__}, and a configuration is asked for: a dict from each of the edges {', '.join(EDGES)} to an operation.", "`zip(EDGES, …)` is half of it.")
+            raise Wrong(f"a path isn't a dict from each of the edges {', '.join(EDGES)} to an operation, but {_show(paths[0])}.", "Look at what `cell201_space().sample(0)` gives.")
+    for edge in EDGES:
+        for paths in lists:
+            counts = Counter(map(str, (path[edge] for path in paths)))
+            if set(counts) - set(OPS_201): raise Wrong(f"on edge {edge} there is {_show(next(iter(set(counts) - set(OPS_201))))}, which isn't an operation of the space.", "OPS_201 has their names.")
+            if counts != dict.fromkeys(OPS_201, 1): raise Wrong(f"on edge {edge} of one of your lists, " + ", ".join(f"{op} stands {counts[op]} times" for op in OPS_201 if counts[op] != 1) + ": each path is drawn for itself, so every operation has its fifth on average only.", "What must the five operations of one edge be, taken together? Draw that, edge by edge.")
+    together = {(a, b): sum(path[a] == path[b] for paths in lists for path in paths) / (5 * len(lists)) for a in EDGES for b in EDGES if a < b}
+    if min(together.values()) > 0.99: raise Wrong("each of your paths has one and the same operation on all six edges. These are five cells of 15,625, and two different operations never learn to work together.", "What has to be drawn anew for every edge?")
+    orders = {edge: {tuple(path[edge] for path in sorted(paths, key=lambda path: OPS_201.index(path["0-1"]))) for paths in lists} for edge in EDGES[1:]}
+    edge, few = min(orders.items(), key=lambda pair: len(pair[1]))
+    if len({str(paths) for paths in lists}) == 1: raise Wrong("three hundred generators give one and the same list of paths.", "Draw from `rng`: a supernet must see other paths with the next five batches.")
+    if len(few) == 1: raise Wrong(f"what runs on edge {edge} is settled by what runs on edge 0-1: the same {len(OPS_201)} combinations come in all lists.", "Shuffling the five paths changes their order only. What else has to be shuffled, and how often?")
+    if len(few) < 60: raise Wrong(f"in 300 lists only {len(few)} of the 120 possible combinations of edge {edge} with edge 0-1 occur.", "Shifting a list by some places is one way to change its order; there are 120 orders of five operations, and all should be equally likely.")
+    (a, b), share = max(together.items(), key=lambda pair: abs(pair[1] - 0.2))
+    if abs(share - 0.2) > 0.09: raise Wrong(f"edges {a} and {b} have the same operation in {share:.0%} of the paths, where a fifth is expected.", "Each edge needs an order of its own, drawn apart from the others.")
+    return "Drawn so, every operation has had exactly as many steps as its rivals at any time, and yet each path on its own is as likely as any other."
+
+# %% ../nbs/17_checks.ipynb #1786a4a8
+@exercise(lesson=13, form="a number")
+def choosing_costs(fn):
+    "The mean regret of choosing by a signal from n random cells."
+    def chosen(signal, n):
+        "The probability of each cell to be the one with the largest signal among n drawn."
+        rank = np.argsort(np.argsort(signal)) + 1
+        return np.array([math.comb(r - 1, n - 1) / math.comb(len(signal), n) for r in rank])
+    rng = np.random.default_rng(13)
+    for N, n, noise in [(60, 10, 2), (60, 10, 0), (60, 1, 1), (12, 12, 1.5), (200, 20, 5), (40, 5, 1)]:
+        worth = 98 - rng.gamma(1.5, 3, N)
+        signal = worth + noise * rng.standard_normal(N) - 90
+        p = chosen(signal, n)
+        right = worth.max() - p @ worth
+        near = lambda other: abs(got - other) < max(0.02, 5 * math.sqrt(max(p @ worth**2 - (p @ worth)**2, 0) / 1000))
+        got = fn(signal, worth, n, np.random.default_rng(N))
+        if near(right): continue
+        case = f"{N} cells, {n} of them drawn: the mean regret is {right:.2f}, and yours is {got:.2f}"
+        best = chosen(worth, n) @ worth
+        if near(best - p @ worth): raise Wrong(case + f": you compare with the best of the {n} drawn, and nobody told the search to draw those.", "What would a perfect signal have by your measure, and what by the lesson's?")
+        if near(worth.max() - best): raise Wrong(case + f": that is the regret of a signal that knows everything. You choose by `worth` where `signal` should choose.", "Which of the two lists does a search see?")
+        if near(-right): raise Wrong(case + ": the wrong way round. A regret is how far the chosen cell is *behind* the best.", "Which of the two is taken from which?")
+        if near(worth.max() - worth[signal.argmax()]): raise Wrong(case + f": you let the signal choose from all {N} cells.", "What is `n` for?")
+        if near(worth.max() - chosen(-signal, n) @ worth): raise Wrong(case + ": you take the cell with the smallest signal.", "A larger signal is a better one.")
+        if near(worth.max() - worth.mean()): raise Wrong(case + ": that is the regret of a cell drawn at random, on which the signal has no say.", "Of the cells that were drawn, which one is chosen?")
+        if near(p @ worth): raise Wrong(case + ": that is the worth of the chosen cell.", "How far is it behind the best?")
+        if n == N: raise Wrong(case + f": all {N} are drawn, so there is one outcome only. You may have drawn the same cell twice.", "`rng.choice` has an argument for it.")
+        raise Wrong(case + ".", "One draw: n different cells, the one with the largest signal, and how far its worth is behind the largest worth of all.")
+    return "It has the unit of what you are after, points of accuracy, and it counts two losses at once: what the signal doesn't see, and what wasn't among the cells drawn."
+
+# %% ../nbs/17_checks.ipynb #f93ee5f2
+@functools.cache
+def _l13_agreement():
+    "Two supernets that differ in their seed judge 60 cells: Kendall's τ between them, and of each with separate training."
+    import torch
+    from scipy.stats import kendalltau
+    from course_lib.cells import Cell201
+    from course_lib.nas import digits201
+    from course_lib.weight_sharing import SuperNet, shared_accuracy, train_supernet
+    worth = digits201().repeats.test.mean(axis=1).sample(60, random_state=13)
+    judged = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        supernet = SuperNet()
+        train_supernet(supernet, 20, seed, device="cpu")
+        judged.append([shared_accuracy(supernet, Cell201.from_str(cell)) for cell in worth.index])
+    return tuple(float(kendalltau(a, b).statistic) for a, b in ((judged[0], judged[1]), (judged[0], worth), (judged[1], worth)))
+
+@prediction(lesson=13, low=-1, high=1, seconds=60)
+def agreement_guess(guess):
+    "Kendall's τ between the judgements of two supernets that differ in their seed."
+    between, *truth = _l13_agreement()
+    why = f"With separate training the two have {truth[0]:.2f} and {truth[1]:.2f}."
+    if guess < (max(truth) + between) / 2 - 0.05: return between, f"{why} They are nearer to each other than to the truth: a good part of their error isn't luck that another seed would undo, but common to both."
+    if guess > between + 0.15: return between, f"{why} You trusted them more than they deserve: another seed does change the order."
+    return between, f"{why} As you saw coming, they share their errors, and the mean of several supernets keeps what they share."
+
+# %% ../nbs/17_checks.ipynb #175cc6ec
+@prediction(lesson=13, percent=True, seconds=60)
+def neighbours_guess(guess):
+    "Only the path of six 3×3 convolutions is trained: the mean accuracy of the 24 paths that differ from it on one edge."
+    import torch
+    from course_lib.cells import EDGES, OPS_201
+    from course_lib.weight_sharing import SuperNet, shared_accuracy, train_supernet
+    torch.manual_seed(0)
+    supernet, six = SuperNet(), dict.fromkeys(EDGES, "nor_conv_3x3")
+    train_supernet(supernet, 8, 0, draw=lambda rng: six, device="cpu")
+    found = {(edge, op): shared_accuracy(supernet, six | {edge: op}) for edge in EDGES for op in OPS_201 if op != "nor_conv_3x3"}
+    mean, at = np.mean([*found.values()]), lambda *edges: np.mean([v for (edge, _), v in found.items() if edge in edges])
+    why = f"The trained path itself has {shared_accuracy(supernet, six):.1%}. Mean with a stranger on edge 0-1: {at('0-1'):.1%}, on edge 2-3: {at('2-3'):.1%}, on the other four: {at('0-2', '1-2', '0-3', '1-3'):.1%}."
+    if guess > mean + 0.1: return mean, f"{why} Five sixths of a well-trained path don't make a good one: its operations have learned to work together, and a stranger among them does harm."
+    if guess < mean - 0.1: return mean, f"{why} More is left than you thought: nodes 2 and 3 add up what several edges bring, and most strangers are outvoted there. Node 1 has one edge only."
+    return mean, f"{why} The mean hides the difference: node 1 has one edge only, while nodes 2 and 3 add up what several bring."
+
+# %% ../nbs/17_checks.ipynb #ef072298
+@exercise(lesson=13, form="a number")
+def free_signal(fn):
+    "A signal that costs nothing, against the number of parameters, on cells that the learner hasn't seen."
+    from scipy.stats import kendalltau
+    from course_lib.cells import Cell201, OPS_201
+    from course_lib.nas import digits201
+    fn(Cell201(("nor_conv_3x3",) * 6))   # an untouched stub needs no table
+    table = digits201()
+    worth = 100 * table.repeats.test.mean(axis=1).sort_index().iloc[1::2]
+    params, truth = table.df.params[worth.index].to_numpy(), worth.to_numpy()
+    got = np.array([fn(Cell201.from_str(cell)) for cell in worth.index], float)
+    if not np.isfinite(got).all(): raise Wrong(f"your signal is {got[~np.isfinite(got)][0]} for the cell {worth.index[int((~np.isfinite(got)).argmax())]}.", "Some cells let nothing pass. Give them a number, too, a small one.")
+    if got.min() == got.max(): raise Wrong(f"your signal says {got[0]:g} of every cell, so it puts them in no order.", "What do two cells with the same number of parameters differ in?")
+    tau = lambda a, which=slice(None): kendalltau(a[which], truth[which]).statistic
+    yours, count, best = tau(got), tau(params), truth >= np.quantile(truth, 0.9)
+    if yours > 0.93: raise Wrong(f"τ is {yours:.2f}, more than a separate training has: your signal looks its answers up in the table.", "A signal that costs nothing may look at the cell only.")
+    if yours < -0.3: raise Wrong(f"τ is {yours:.2f}: your signal puts the cells in nearly the opposite order.", "Larger should be better.")
+    if abs(kendalltau(got, params).statistic) > 0.999: raise Wrong(f"your signal puts the cells in the order of their number of parameters, whose τ is {count:.2f}.", "That is the signal to be beaten. What doesn't it see?")
+    if yours < count + 0.03: raise Wrong(f"on 500 cells that you haven't seen, τ is {yours:.3f}, and the number of parameters has {count:.3f}; {count + 0.03:.3f} was asked for.", "Take some cells with as many parameters and put the best beside the worst. What does the image go through, one after the other, on its way from node 0 to node 3?")
+    top = "can't tell them apart" if math.isnan(tau(got, best)) else f"has {tau(got, best):.2f}"
+    return f"On 500 cells that you hadn't seen τ is {yours:.2f}, where the number of parameters has {count:.2f} and supernets of the lesson 0.62 to 0.64 at best; among the best tenth yours {top}, the count {tau(params, best):.2f}. The bar that shared weights have to clear just rose."
+
+# %% ../nbs/17_checks.ipynb #301ff846
+@exercise(lesson=14, form="a list")
+def keep_two(fn):
+    "The two (operation, source) pairs that the paper's rule keeps for a node."
+    from course_lib.darts import CANDIDATES
+    ops, rng = CANDIDATES["darts"], np.random.default_rng(14)
+    none, nodes = ops.index("none"), []
+    for n in (2, 3, 4, 5) * 10:
+        alpha = rng.normal(size=(n, len(ops)))
+        alpha[:, none] += rng.uniform(0, 3, n)
+        nodes.append(np.exp(alpha) / np.exp(alpha).sum(1, keepdims=True))
+    def flat(p): return np.delete(p, none, 1)
+    def heaviest(p, e): return [op for op in ops if op != "none"][int(flat(p)[e].argmax())]
+    def kept(p, score): return {(heaviest(p, e), int(e)) for e in np.argsort(-score(p), kind="stable")[:2]}
+    def answers(score):
+        "Does the answer go by this score of edges, at every node?"
+        return all({(str(op), int(source)) for op, source in fn(p)} == kept(p, score) for p in nodes)
+    def paper(p): return flat(p).max(1)
+    for p in nodes:
+        n, right, got = len(p), kept(p, paper), fn(p)
+        if len(got) != 2 or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in got): raise Wrong(f"for a node with {n} edges you return {_show(got)}, where two pairs are asked for.", "Each pair is an operation's name and the number of the node it reads.")
+        if all(isinstance(pair[1], str) for pair in got): raise Wrong(f"your pairs are {_show(got)}: the source comes first, and the operation second.", "The genotypes of lesson 11 have them the other way round.")
+        if not all(isinstance(pair[0], str) for pair in got): raise Wrong(f"your pairs are {_show(got)}, without the operations' names.", "CANDIDATES[\"darts\"] has them, in the order of the columns.")
+        got = [(str(op), int(source)) for op, source in got]
+        if set(got) == right: continue
+        shown = lambda found: " and ".join(f"{op} from {source}" for op, source in sorted(found, key=lambda pair: pair[1]))
+        rows = "; ".join(f"edge from {e}: {heaviest(p, e)} {paper(p)[e]:.2f} (none {p[e, none]:.2f})" for e in range(n))
+        case = f"heaviest operations: {rows}; to be kept are {shown(right)}, and you keep {shown(got)}"
+        if any(op == "none" for op, _ in got): raise Wrong(case + ": `none` is the first column, and it can't be chosen.", "What would a node do with an edge that brings nothing?")
+        if not all(0 <= source < n for _, source in got): raise Wrong(case + f": this node has edges from 0 to {n - 1}.", "A row's number is the source's.")
+        if got[0][1] == got[1][1]: raise Wrong(case + ": twice the same edge. You take the two heaviest operations of the node.", "An edge keeps one operation. Decide on that first, and then between the edges.")
+        if other := [(op, e) for op, e in got if op != heaviest(p, e)]: raise Wrong(case + f": on the edge from {other[0][1]}, {heaviest(p, other[0][1])} is the heaviest after `none`, and not {other[0][0]}.", "The names belong to the columns in the order of CANDIDATES[\"darts\"]. Did a column get lost on the way?")
+        if answers(lambda p: flat(p).sum(1)): raise Wrong(case + ": you rank the edges by all that isn't `none`, where the one operation that an edge keeps is to be weighed.", "What of the edge's weight will be left after the cut?")
+        if answers(lambda p: (flat(p) / flat(p).sum(1, keepdims=True)).max(1)): raise Wrong(case + ": you divide the weights by what `none` leaves over before you compare edges.", "An edge with a large `none` has said that it wants little. The paper's rule compares the weights as softmax gives them.")
+        if answers(lambda p: p.max(1)): raise Wrong(case + ": you rank the edges by their largest weight, and that may be the weight of `none`.", "`none` can't be chosen. May it help an edge to be kept?")
+        if answers(lambda p: -paper(p)): raise Wrong(case + ": these are the lightest edges.", "In which order does your sorting go?")
+        if answers(lambda p: -np.arange(len(p))): raise Wrong(case + ": you keep the edges from the first two nodes, whatever they weigh.", "Which two of the edges have the heaviest operations?")
+        raise Wrong(case + ".", "First an operation for every edge, then two of the edges.")
+    return "A maximum of maxima: everything that the mixture says about the seven other operations of an edge is thrown away, and nothing asks whether the rest still works."
+
+# %% ../nbs/17_checks.ipynb #4b23c6d0
+@exercise(lesson=14, form="an array of numbers")
+def alpha_slope(fn):
+    "The gradient of α from that of p = softmax(α)."
+    rng = np.random.default_rng(14)
+    for n in (2, 5, 8, 5, 5):
+        alpha, g = rng.normal(size=n), rng.normal(size=n) + rng.normal() * 2
+        p = np.exp(alpha) / np.exp(alpha).sum()
+        right, got = p * (g - p @ g), np.asarray(fn(p, g), float).squeeze()
+        if got.shape != (n,): raise Wrong(f"for {n} operations you return an array of shape {got.shape}, where there is one number for each operation.", "Each α has a slope of its own.")
+        if np.allclose(got, right, rtol=1e-3, atol=1e-5): continue
+        line = lambda v: "(" + ", ".join(f"{x:.3f}" for x in v) + ")"
+        case = f"for p = {line(p)} and slopes {line(g)} the gradient is {line(right)}, and yours is {line(got)}"
+        near = lambda other: np.allclose(got, other, rtol=1e-3, atol=1e-5)
+        if near(p * g): raise Wrong(case + ": each α has its own p only. But when one p grows, softmax takes the same amount from all others.", "Move one α a little: how much does each of the other p change?")
+        if near(p * (1 - p) * g): raise Wrong(case + ": that is the sigmoid's slope, for a choice of two that is described by one α.", "p(1 - p) is how p changes with its own α. And with the others'?")
+        if near(g - p @ g): raise Wrong(case + ": right up to a factor. An operation with a small weight moves less.", "How fast does e^α grow where it is small?")
+        if near(p * (g - g.mean())): raise Wrong(case + ": you compare each slope with the plain mean of all.", "The mixture isn't made of equal parts. What is the mean slope of *this* mixture?")
+        if near(-right): raise Wrong(case + ": the opposite sign. The gradient points uphill; it is the optimiser that goes down.", "Which sign has dL/dα if L grows with α?")
+        if near(g): raise Wrong(case + ": those are the slopes for p, unchanged.", "What lies between α and p?")
+        raise Wrong(case + ".", "dL/dα_i is the sum of dL/dp_k times dp_k/dα_i, over all operations k.")
+    return "An operation gains weight if it is better than the mixture's average, not if it is good; and one whose weight has become small hardly moves any more, whatever it could do."
+
+# %% ../nbs/17_checks.ipynb #434f11fd
+@exercise(lesson=14, form="a number")
+def look_ahead(fn):
+    "The slope of α after some steps of a weight, with L_train = h(w - α)²/2 and L_valid = (w - c)²/2."
+    for w, alpha, h, c, xi, steps in [(2.0, 0.0, 1.0, 1.0, 0.1, 1), (1.0, -1.0, 2.0, 3.0, 0.2, 1), (2.0, 0.5, 1.5, -1.0, 0.1, 3), (0.0, 1.0, 3.0, 0.4, 0.25, 5), (-1.0, 2.0, 0.5, 0.0, 0.3, 10), (4.0, 1.0, 1.0, 2.0, 0.5, 60)]:
+        stays = (1 - xi * h)**steps
+        w_k, moves = alpha + stays * (w - alpha), 1 - stays
+        right, got = (w_k - c) * moves, fn(w, alpha, h, c, xi, steps)
+        near = lambda other: math.isclose(got, other, rel_tol=1e-3, abs_tol=1e-5)
+        if near(right): continue
+        case = f"w = {w:g}, α = {alpha:g}, h = {h:g}, c = {c:g}, ξ = {xi:g}, {steps} step{'s' if steps > 1 else ''}: the slope is {right:.4f}, and yours is {got:.4f}"
+        if near(0): raise Wrong(case + ": that is first order. The validation loss has no α in it, so with the weight taken as it is there is no slope.", "α moves the weight. By how much, after these steps?")
+        if near((w - c) * moves): raise Wrong(case + ": you take the slope of the validation loss at w, before the steps, where w after them is meant.", "Where does the weight stand when it is judged?")
+        if near((w_k - c) * steps * xi * h): raise Wrong(case + f": you add up {steps} times ξh. But a step that follows also moves on from where α has brought the weight.", "Write dw/dα after two steps: what has the second step done with the first one's part?")
+        if near(alpha - c): raise Wrong(case + ": that is the true gradient, for a weight that has been trained to the end.", "How many steps are there?")
+        if near((alpha + (1 - xi * h) * (w - alpha) - c) * xi * h): raise Wrong(case + ": that is one step only.", "Repeat the step, and what it does to dw/dα.")
+        if near(-right): raise Wrong(case + ": the opposite sign. In which direction does a step move the weight when α grows?", "The training loss pulls w towards α.")
+        if near(w_k - c): raise Wrong(case + ": that is the slope for w. How much of a change of α arrives at w is missing.", "The chain rule has a second factor.")
+        raise Wrong(case + ".", "Keep two numbers, w and dw/dα. What does one step of gradient descent make of each?")
+    return "First order is blind here, one step sees a small part of what α does to the weight, and many steps see nearly all of it. What a look ahead costs grows with the steps, too."
+
+# %% ../nbs/17_checks.ipynb #d20de5f0
+@functools.cache
+def _l14_supernet(seed, epochs):
+    "A supernet after a short search on digits, its mixture, and the function that judges a mixture by 200 images that the weights don't know."
+    import torch
+    from torch.nn import functional as F
+    from course_lib.darts import DARTSNetwork, search
+    from course_lib.nas import _digits_tensors
+    x, y = _digits_tensors("cpu")[0]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = DARTSNetwork("201", channels=8, n_in=1)
+        search(network, (x[:400], y[:400]), (x[400:], y[400:]), epochs=epochs, alpha_lr=0.003, seed=seed, device="cpu", progress=False)
+    network.train()
+    @torch.no_grad()
+    def judge(p):
+        p = torch.as_tensor(np.asarray(p.detach() if hasattr(p, "detach") else p), dtype=torch.float32)
+        if p.shape != (6, 5): raise ValueError(f"a mixture is of shape 6×5, edges×operations, not {tuple(p.shape)}")
+        return F.cross_entropy(network(x[400:600], {"cell": p}), y[400:600]).item()
+    return network.mixture()["cell"].detach(), judge
+
+def _l14_missed(p, judge):
+    "The loss without each operation, edges×operations."
+    loss = np.zeros(p.shape)
+    for e, o in np.ndindex(*p.shape):
+        without = p.clone()
+        without[e, o] = 0
+        loss[e, o] = judge(without)
+    return loss
+
+@prediction(lesson=14, low=-1, high=1, seconds=60)
+def weights_tau_guess(guess):
+    "Kendall's τ between a cell's weight under α and its test accuracy, over all cells."
+    from scipy.stats import kendalltau
+    from course_lib.cells import OPS_201, Cell201
+    from course_lib.nas import digits201
+    p, _ = _l14_supernet(0, 8)
+    df = digits201().df
+    chosen = np.array([[OPS_201.index(op) for op in Cell201.from_str(cell).ops] for cell in df.index])
+    tau = float(kendalltau(np.log(p.numpy())[np.arange(6), chosen].sum(1), df.test).statistic)
+    why = f"The number of parameters has {kendalltau(df.params, df.test).statistic:.2f}."
+    if guess > tau + 0.15: return tau, f"{why} The weights say how the mixture is to be mixed; that this ranks the cells has to be measured, and is measured too rarely."
+    if guess < tau - 0.1: return tau, f"{why} A little does get through: operations that help the mixture are often, if not reliably, good on their own."
+    return tau, f"{why} You expected little, and rightly: what is good in the mixture and what is good alone are two things."
+
+# %% ../nbs/17_checks.ipynb #ffbe8eaf
+@prediction(lesson=14, form="a whole number", low=0, high=6, seconds=60)
+def most_missed_guess(guess):
+    "On how many of the six edges is the heaviest operation also the one that is missed most?"
+    from course_lib.cells import EDGES, OPS_201
+    p, judge = _l14_supernet(0, 8)
+    missed, heaviest = _l14_missed(p, judge).argmax(1), p.argmax(1).tolist()
+    same = int(sum(a == b for a, b in zip(missed, heaviest)))
+    why = "Heaviest: " + ", ".join(OPS_201[o] for o in heaviest) + ". Missed most: " + ", ".join(OPS_201[o] for o in missed) + "."
+    if guess > same: return same, f"{why} Weight and use are different things: an operation can be mixed in heavily and be replaceable, and one with a small weight can do what no other does."
+    return same, f"{why} The two rules agree here and there; with five operations, chance alone would make them agree on about one edge."
+
+# %% ../nbs/17_checks.ipynb #9fb1461e
+@exercise(lesson=14, seconds=90)
+def my_rule(fn):
+    "A rule that chooses a cell from a supernet with at most 100 judgements, on three supernets."
+    import torch
+    from course_lib.cells import EDGES, OPS_201, Cell201
+    from course_lib.nas import digits201
+    calls = 0
+    def chosen(p, judge):
+        nonlocal calls
+        calls = 0
+        def counted(mixture):
+            nonlocal calls
+            calls += 1
+            if calls > 100: raise Wrong("your rule asks for more than 100 judgements.", "Six edges with five operations are 30 questions; all 15,625 cells are too many.")
+            return judge(mixture)
+        got = fn(p, counted)
+        if got is None: raise Wrong("your rule returns None where six operations are asked for.", "Is there a `return`?")
+        got = as_form(getattr(got, "ops", got), "a list")
+        if len(got) != 6: raise Wrong(f"your rule returns {len(got)} operations, and the cell has six edges.", f"One for each of {', '.join(EDGES)}.")
+        if any(not isinstance(op, str) for op in got): raise Wrong(f"your rule returns {_show(got)}, where the operations' names are asked for.", "OPS_201 has the names in the order of the columns.")
+        if set(got) - set(OPS_201): raise Wrong(f"{_show(next(op for op in got if op not in OPS_201))} isn't an operation of this space.", "OPS_201 has the names.")
+        return tuple(map(str, got))
+    easy = []   # made-up supernets, each with a cell that is right by weight and by judgement
+    for target in ((1, 2, 3, 4, 1, 2), (4, 0, 2, 1, 3, 1)):
+        p = torch.full((6, 5), 0.15)
+        p[range(6), target] = 0.4
+        easy.append(chosen(p, lambda q: float(2 - np.asarray(q)[range(6), list(target)].sum() / 6)))
+    table, nets = digits201(), [_l14_supernet(seed, 5) for seed in (1, 2, 3)]
+    cells = [chosen(*net) for net in nets]
+    accuracy = lambda ops: 100 * table.test_accuracy(Cell201(tuple(ops)).to_config())
+    if len({*easy, *cells}) == 1: raise Wrong(f"your rule returns one and the same cell, whatever the supernet; it has {accuracy(cells[0]):.1f}%.", "Six 3×3 convolutions are the baseline, and a good one. Here the supernet is to be asked.")
+    by_weight = [tuple(OPS_201[o] for o in p.argmax(1).tolist()) for p, _ in nets]
+    yours, median = [accuracy(ops) for ops in cells], 100 * table.df.test.median()
+    found = "the cells of three supernets have " + ", ".join(f"{a:.1f}%" for a in yours)
+    if cells == by_weight: raise Wrong(f"{found}: that is the paper's rule.", "The supernet can be asked more than its weights. What does it do without an operation, or with one alone?")
+    if min(yours) <= median or np.mean(yours) < 97:
+        p, judge = nets[0]
+        if cells[0] == tuple(OPS_201[o] for o in _l14_missed(p, judge).argmin(1)): raise Wrong(f"{found}: you keep the operations that are missed least.", "`judge` gives a loss, and a loss without an operation is large if ...?")
+        raise Wrong(f"{found}, {np.mean(yours):.1f}% on average; asked for were 97% on average and none below the median cell's {median:.1f}%. By weight it is " + ", ".join(f"{accuracy(ops):.1f}%" for ops in by_weight) + ".", "A mixture that is cut down to one cell is something that these weights have never met, and what they say of it is unreliable. Can you ask about smaller changes?")
+    many = sum(op == "nor_conv_3x3" for ops in cells for op in ops)
+    return f"In short, {found}; by weight it is " + ", ".join(f"{accuracy(ops):.1f}%" for ops in by_weight) + f", and six 3×3 convolutions have {accuracy(['nor_conv_3x3'] * 6):.1f}% without a search. Of your 18 operations {many} are 3×3 convolutions: ask yourself whether your rule chooses, or has found a long way to write that cell down."

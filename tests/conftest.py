@@ -9,7 +9,7 @@ import pytest
 import runner
 
 ONLY, LESSON, ALL = (os.environ.get(name, "") for name in ("ONLY", "LESSON", "ALL"))
-ALONE = ["interrupt", "sync", "hygiene", "lab", "search", "faults", "automl"]  # quick ones, and those that look at the clock: nothing runs beside them
+ALONE = ["interrupt", "sync", "hygiene", "share", "lab", "search", "faults", "automl"]  # quick ones, and those that look at the clock: nothing runs beside them
 BESIDE = ["benchmarks", "transfer", "nas", "darts", "wheel", "web", "browser"]  # beside these, notebooks are run
 LAST = ["notebooks", "exercises", "nbdev3"]  # their tests wait for what was run
 PARTS = ALONE + BESIDE + LAST
