@@ -321,6 +321,325 @@ def progress(
             if (now := stamp()) != seen: seen = now; shown.update(_Table(path))
     threading.Thread(target=watch, daemon=True).start()
 
+# %% ../nbs/17_checks.ipynb #700959b1
+@exercise(lesson=6, form="an array of numbers")
+def cheapest_choice(fn):
+    "The class whose expected cost is smallest."
+    rng = np.random.default_rng(6)
+    cases = [(rng.dirichlet(np.ones(k), 30), np.round(rng.uniform(1, 20, (k, k)) * (1 - np.eye(k)), 1)) for k in (3, 2, 4)]
+    gots = []
+    for proba, cost in cases:
+        got = np.asarray(fn(proba, cost))
+        if got.shape != (len(proba),): raise Wrong(f"for {len(proba)} rows of probabilities yours returns an array of shape {got.shape}, and one class number for each row is asked for.", "Which axis do you search for the smallest value?")
+        gots.append(got)
+    rights = [(proba @ cost).argmin(1) for proba, cost in cases]
+    if all((got == right).all() for got, right in zip(gots, rights)): return "The probabilities say what is so, the costs what to do about it; a search that is told neither decides for the most probable class."
+    like = lambda other: all((got == other(proba, cost)).all() for got, (proba, cost) in zip(gots, cases))
+    (proba, cost), got, right = next((case, g, r) for case, g, r in zip(cases, gots, rights) if (g != r).any())
+    i = int((got != right).argmax())
+    means = proba[i] @ cost
+    at = f"with probabilities {proba[i].round(2).tolist()} the classes cost {means.round(1).tolist()} on average, so {right[i]} is the cheapest, and yours says {got[i]:g}"
+    if like(lambda p, c: p.argmax(1)): raise Wrong(f"{at}: you take the most probable class, whatever a mistake costs.", "What does saying this class cost if each of the others is the truth, and how probable is each?")
+    if like(lambda p, c: (p @ c.T).argmin(1)): raise Wrong(f"{at}: you sum over what could be *said*, and the truth is what is uncertain.", "Rows of the table of costs are truths, columns are decisions. Which of the two do the probabilities belong to?")
+    if like(lambda p, c: (p @ c).argmax(1)): raise Wrong(f"{at}: that is the dearest one.", "Costs are to be small.")
+    if like(lambda p, c: (p * c.sum(1)).argmax(1)): raise Wrong(f"{at}: you weigh each class by the sum of what missing it can cost, which would be right if all mistakes on a class cost the same.", "A mistake costs what stands in one cell of the table. Which decision leads to which cell?")
+    raise Wrong(f"{at}.", "Write down the expected cost of one decision for one row of probabilities first.")
+
+# %% ../nbs/17_checks.ipynb #9b90e421
+@exercise(lesson=6, form="a whole number")
+def dispensable(fn):
+    "The pipeline of a portfolio that would be missed least."
+    rng = np.random.default_rng(60)
+    def case():
+        losses = rng.random((6, 9))
+        losses[rng.integers(6, size=2), rng.integers(9, size=2)] = 0.01         # specialists
+        return losses, rng.permutation(9)[:4].tolist()
+    def by(value, losses, chosen): return min(chosen, key=lambda c: value(losses, chosen, c))
+    left = lambda losses, chosen, c: losses[:, [o for o in chosen if o != c]].min(1).mean()
+    cases = [case() for _ in range(12)]
+    gots, rights = [fn(*c) for c in cases], [by(left, *c) for c in cases]
+    if gots == rights: return "What a pipeline is worth to a portfolio is what the portfolio loses without it, not what its own mean says."
+    like = lambda other: gots == [other(*c) for c in cases]
+    got, right, (losses, chosen) = next(x for x in zip(gots, rights, cases) if x[0] != x[1])
+    at = f"of the columns {chosen}, {right} would be missed least: without it the mean of the smallest losses is {left(losses, chosen, right):.3f}"
+    if like(lambda l, c: c.index(by(left, l, c))): raise Wrong(f"{at}. Yours says {got}: that is its place in the list.", "The number of the column is asked for.")
+    if got not in chosen: raise Wrong(f"{at}. Yours says {got}, which isn't one of them.", "One of `chosen` is asked for, a column of `losses`.")
+    at += f". Yours says {got}; without that it is {left(losses, chosen, got):.3f}"
+    if like(lambda l, c: by(lambda l, c, k: -l[:, k].mean(), l, c)): raise Wrong(f"{at}: you drop the one whose own mean is the largest.", "A specialist is bad on most datasets. What do the *others* have where it is good?")
+    if like(lambda l, c: by(lambda l, c, k: -left(l, c, k), l, c)): raise Wrong(f"{at}: that is the one that would be missed most.", "Which of the lists of three has the smallest loss?")
+    if like(lambda l, c: c[-1]): raise Wrong(f"{at}: you drop the last one of the list.", "The order says who helped when they were chosen, or nothing at all; it doesn't say who is needed now.")
+    if like(lambda l, c: by(lambda l, c, k: (l[:, c].argmin(1) == c.index(k)).sum(), l, c)): raise Wrong(f"{at}: you drop the one that is the best of the list on the fewest datasets.", "It may be best on one dataset only, and by very much there.")
+    raise Wrong(f"{at}.", "What is the portfolio's loss without the first of them? Without the second?")
+
+# %% ../nbs/17_checks.ipynb #96ad3117
+@exercise(lesson=6, form="an array of numbers")
+def out_of_fold(fn):
+    "Predictions for each row by a model that wasn't fitted on it."
+    from sklearn.base import clone
+    from sklearn.linear_model import Ridge
+    from sklearn.neighbors import KNeighborsRegressor
+    from course_lib.automl import fold_rows
+    rng, cases = np.random.default_rng(61), []
+    for model, n, k in ((KNeighborsRegressor(1), 30, 3), (Ridge(0.1), 23, 5), (KNeighborsRegressor(2), 41, 4)):
+        X = rng.normal(size=(n, 3))
+        cases.append((model, X, X[:, 0] + 0.3 * rng.normal(size=n), fold_rows(np.zeros(n), "regression", k, seed=n)))
+    def right(model, X, y, folds):
+        found = np.empty(len(y))
+        for train, valid in folds: found[valid] = clone(model).fit(X[train], y[train]).predict(X[valid])
+        return found
+    def in_sample(model, X, y, folds): return clone(model).fit(X, y).predict(X)
+    def stacked(model, X, y, folds): return right(model, X, y, folds)[np.concatenate([valid for _, valid in folds])]
+    def swapped(model, X, y, folds):
+        found = np.empty(len(y))
+        for train, valid in folds: found[valid] = clone(model).fit(X[valid], y[valid]).predict(X[valid])
+        return found
+    def last(model, X, y, folds): return clone(model).fit(X[folds[-1][0]], y[folds[-1][0]]).predict(X)
+    gots = []
+    for case in cases:
+        got = fn(*case)
+        if got.shape != case[2].shape: raise Wrong(f"for {len(case[2])} rows yours returns an array of shape {got.shape}, and one prediction for each row is asked for.", "How many rows does one fold predict? And all of them?")
+        gots.append(got)
+    close = lambda other: all(np.allclose(got, other(*case), atol=1e-7) for got, case in zip(gots, cases))
+    if close(right): return "Each row was predicted by a model that hadn't seen it, and stands beside its own target: only such predictions can be learned from."
+    got, (model, X, y, folds) = next((g, c) for g, c in zip(gots, cases) if not np.allclose(g, right(*c), atol=1e-7))
+    error, honest = float(np.mean((got - y) ** 2)), float(np.mean((right(model, X, y, folds) - y) ** 2))
+    at = f"{len(y)} rows, {len(folds)} folds, {type(model).__name__}: out of fold the mean squared error is {honest:.3f}, and with yours {error:.3f}"
+    if close(in_sample): raise Wrong(f"{at}. Your model had seen all the rows that it predicts.", "Which rows may the model of one fold be fitted on?")
+    if close(stacked): raise Wrong(f"{at}. Your predictions are honest, and stand in the order of the folds: beside the wrong targets.", "The second part of a fold says which rows were predicted. Where do their predictions belong?")
+    if close(swapped): raise Wrong(f"{at}. Each model was fitted on the very rows that it then predicts.", "Of a pair in `folds`, which part is trained on?")
+    if close(last): raise Wrong(f"{at}. All rows were predicted by the model of the last fold, and most of them were in its training.", "In each round of the loop only some rows may be filled in.")
+    raise Wrong(f"{at}. Row {(worst := int(np.abs(got - right(model, X, y, folds)).argmax()))} should get {right(model, X, y, folds)[worst]:.3f}, and gets {got[worst]:.3f}.", "Take one fold: fit a copy of the model on its first part, predict its second part, and put these predictions at those rows.")
+
+# %% ../nbs/17_checks.ipynb #918bdb0c
+@prediction(lesson=6, percent=True)
+def twins_guess(guess):
+    "Cross-validated accuracy of the nearest neighbour on noise, half of whose rows are entered twice."
+    from sklearn.model_selection import cross_val_score
+    from sklearn.neighbors import KNeighborsClassifier
+    found = []
+    for seed in range(100, 130):
+        rng = np.random.default_rng(seed)
+        X, y = rng.normal(size=(200, 5)), rng.permutation(np.repeat([0, 1], 100))
+        order = rng.permutation(np.concatenate([np.arange(200), rng.choice(200, 100, replace=False)]))
+        found.append(cross_val_score(KNeighborsClassifier(1), X[order], y[order], cv=5).mean())
+    share = float(np.mean(found))
+    if guess <= 0.55: return share, "Half is right for rows that are new. Two thirds of these 300 rows have a twin, and mostly it was trained on."
+    if guess > share + 0.08: return share, "Fewer than you thought: a twin helps only if it is in another fold, and the rows without one are a coin toss."
+    if guess < share - 0.05: return share, "More than you thought: two thirds of the rows have a twin, not one third, and the rest is still right half of the time."
+    return share, "Two thirds of the rows have a twin, four fifths of the twins are in another fold, and the rest is a coin toss."
+
+# %% ../nbs/17_checks.ipynb #6d76a02c
+@prediction(lesson=6, percent=True)
+def pca_outside_guess(guess):
+    "Cross-validated accuracy on noise, after a PCA that has seen all rows."
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
+    found = []
+    for seed in range(100, 110):
+        rng = np.random.default_rng(seed)
+        X, y = rng.normal(size=(100, 5000)), rng.permutation(np.repeat([0, 1], 50))
+        found.append(cross_val_score(LogisticRegression(), PCA(20, random_state=0).fit_transform(X), y, cv=5).mean())
+    share = float(np.mean(found))
+    if guess > 0.57: return share, "A coin toss. PCA has seen the validation rows, and not their labels: what a step may leak is what it has looked at."
+    if guess < 0.43: return share, "A coin toss: on labels by chance nothing is reliably worse than chance either."
+    return share, "A coin toss: a step that never looks at the labels has no labels to leak. (Whether it may stay outside is another question.)"
+
+# %% ../nbs/17_checks.ipynb #8d527156
+def _l06_stays(seed, leak=None, n=400):
+    "A table of stays, the outcome, and the name of the column that leaks."
+    import pandas as pd
+    rng = np.random.default_rng(seed)
+    age, visits = rng.normal(62, 14, n).round(), rng.poisson(1.5, n)
+    pressure, sodium = rng.normal(135, 20, n).round(), rng.normal(139, 4, n).round(1)
+    ward, smoker = rng.choice(["heart", "lung", "bones", "skin"], n), rng.random(n) < 0.3
+    risk = 0.04 * (age - 62) + 0.5 * (visits > 2) + 0.6 * np.isin(ward, ["heart", "lung"]) + 0.8 * smoker * (ward == "lung") - 0.15 * np.abs(sodium - 139)
+    back = risk + rng.logistic(0, 0.7, n) > 0.5
+    noted = np.where(rng.random(n) < 0.08, ~back, back)
+    late = {"number": lambda: rng.poisson(np.where(noted, 4, 0.3)),
+            "text": lambda: np.where(noted, rng.choice(["b", "d"], n), rng.choice(["a", "c", "e"], n)),
+            "missing": lambda: np.where(noted, rng.normal(50, 10, n).round(), np.nan),
+            "both ends": lambda: (np.where(noted, rng.choice([-6, 6], n), 0) + rng.normal(0, 1.5, n)).round(1)}
+    frame = pd.DataFrame(dict(age=age, visits=visits, pressure=pressure, sodium=np.where(rng.random(n) < 0.2, np.nan, sodium), ward=ward, smoker=smoker))
+    if leak: frame["late"] = late[leak]()
+    frame = frame.iloc[:, rng.permutation(frame.shape[1])]
+    names = {old: f"column {i}" for i, old in enumerate(frame.columns)}
+    return frame.rename(columns=names), back.astype(int), names.get("late")
+
+@exercise(lesson=6, form="a list", seconds=40)
+def ask_about(fn):
+    "Columns about which a person should be asked, in tables with a leak and without."
+    kinds = {"number": "a number", "text": "a text", "missing": "whether a value is there", "both ends": "a number that is large at both ends"}
+    found, accused, columns = {kind: 0 for kind in kinds}, 0, 0
+    for i, kind in enumerate([None, *kinds]):
+        for seed in range(3):
+            X, y, late = _l06_stays([2026, i, seed], kind)
+            named = fn(X, y)
+            if unknown := [name for name in named if name not in list(X.columns)]: raise Wrong(f"you name {_show(unknown[0])}, and the table has no such column; its columns are {_show(list(X.columns))}.", "Return the columns' names as `X.columns` has them.")
+            named = set(named)
+            if kind: found[kind] += late in named
+            accused, columns = accused + len(named - {late}), columns + X.shape[1] - bool(kind)
+    total, told = sum(found.values()), "; ".join(f"{kinds[kind]} {n} of 3" for kind, n in found.items())
+    if total + accused == 0: raise Wrong("of twelve leaks none is found, and nobody is accused: your tool asks about nothing.", "How strongly does a single column tell the outcome, and from where on is that suspicious?")
+    if accused > 3:
+        if accused > columns / 2: raise Wrong(f"you accuse {accused} of {columns} innocent columns: a person who is asked about nearly everything stops listening.", "Nearly every column says something. How much does an honest one say, on the clean tables?")
+        raise Wrong(f"you find {total} of 12 leaks, and accuse {accused} innocent columns where 3 are bearable.", "Is your measure taken on rows that the column's model hasn't seen? Then look at its values on clean tables, and choose the threshold above them.")
+    if total < 10:
+        missed = [kinds[kind] for kind, n in found.items() if n == 0]
+        if missed: raise Wrong(f"you find {total} of 12 leaks ({told}), and none where the leak is {' or '.join(missed)}.", "Measure each column with something that takes texts, holes and bends as they come.")
+        raise Wrong(f"you find {total} of 12 leaks ({told}), and ten are asked for.", "You accuse few innocent columns: is there room to lower the threshold?")
+    return f"{total} of 12 leaks found, {accused} of {columns} innocent columns accused. The tool says where to ask; when a column is known, a person has to answer."
+
+# %% ../nbs/17_checks.ipynb #bb249bdc
+@exercise(lesson=7, form="True or False")
+def surely_different(fn):
+    "Does the interval of the paired difference leave out 0?"
+    from course_lib.robustness import Estimate
+    rng = np.random.default_rng(7)
+    cases = []
+    for n in (3, 5, 8) * 12:
+        seeds, shift, noise = rng.normal(0.5, 0.1, n), rng.choice([-0.06, -0.03, 0, 0.03, 0.06]), rng.choice([0.005, 0.03])
+        cases.append((np.round(seeds + shift + rng.normal(0, noise, n), 3), np.round(seeds + rng.normal(0, noise, n), 3)))
+    cases = [(a, b) for a, b in cases if min(abs(Estimate(a - b).low), abs(Estimate(a - b).high)) > 1e-4]
+    off = lambda e: not e.low <= 0 <= e.high
+    def paired(a, b): return off(Estimate(a - b))
+    def overlap(a, b): a, b = Estimate(a), Estimate(b); return a.high < b.low or b.high < a.low
+    def unpaired(a, b):
+        from scipy import stats
+        return bool(stats.ttest_ind(a, b, equal_var=False).pvalue < 0.05)
+    def pooled(a, b):
+        from scipy import stats
+        return bool(stats.ttest_ind(a, b).pvalue < 0.05)
+    def normal(k, ddof=1): return lambda a, b: bool(abs((a - b).mean()) > k * np.std(a - b, ddof=ddof) / math.sqrt(len(a)))
+    gots = [fn(a, b) for a, b in cases]
+    if gots == (rights := [paired(*c) for c in cases]): return "What the seeds have in common is no part of the question: subtract first, and only then ask for the interval."
+    like = lambda *others: any(gots == [bool(other(*c)) for c in cases] for other in others)
+    got, right, (a, b) = next(x for x in zip(gots, rights, cases) if x[0] != x[1])
+    d = Estimate(a - b)
+    at = f"for a={a.tolist()} and b={b.tolist()} the mean difference is {d.mean:.3f}, from {d.low:.3f} to {d.high:.3f}; yours says {got}"
+    if like(lambda a, b: not paired(a, b)): raise Wrong(f"{at}. You ask whether 0 lies *in* the interval.", "Surely different means that nought isn't among what is likely.")
+    if like(overlap): raise Wrong(f"{at}. You compare two intervals, one for each model, and most of their width is what the seeds do to both.", "In which number has a hard division of the rows already cancelled?")
+    if like(unpaired, pooled): raise Wrong(f"{at}. You treat the losses as if the two models had had different seeds.", "The k-th loss of each comes from the same division. What is left if you subtract them?")
+    if like(normal(1.96), normal(2), normal(1.96, 0), normal(2, 0)): raise Wrong(f"{at}. With {len(a)} seeds, about 2 standard errors aren't 95%: the scatter itself is hardly known.", "The lesson counted how often ± 1.96 holds with five seeds. Whose distribution did it take instead?")
+    if like(lambda a, b: off(Estimate(a - b)) and (a - b).mean() > 0, lambda a, b: off(Estimate(a - b)) and (a - b).mean() < 0): raise Wrong(f"{at}. You see differences in one direction only.", "Different is different: the interval may lie on either side of 0.")
+    if like(lambda a, b: a.mean() != b.mean()): raise Wrong(f"{at}. Two means are never quite the same; the question is how sure it is.", "How much do the differences scatter from seed to seed?")
+    raise Wrong(f"{at}.", "First the differences, seed by seed; then their interval; then where 0 lies.")
+
+# %% ../nbs/17_checks.ipynb #0003c718
+@exercise(lesson=7, form="a number")
+def repeats_needed(fn):
+    "Trainings of each of two settings that a given change takes."
+    cases = [(0.02, 0.013), (0.015, 0.004), (0.1, 0.11), (0.03, 0.09), (0.2, 0.03)]
+    exact = lambda factor: (lambda noise, change: factor * (noise / change) ** 2)
+    gots = [fn(*c) for c in cases]
+    rights = [math.ceil(exact(8)(*c)) for c in cases]
+    if gots == rights: return "Half the change takes four times the trainings, and both settings need them: small reactions are dear to see."
+    near = lambda value: all(got in (math.ceil(v := value(*c)), math.floor(v), round(v), max(math.floor(v), 1)) or abs(got - v) < 1e-9 for got, c in zip(gots, cases))
+    got, right, (noise, change) = next(x for x in zip(gots, rights, cases) if x[0] != x[1])
+    errors = 2 * noise * math.sqrt(2 / max(got, 1e-9))
+    at = f"noise {noise}, change {change}: {right} trainings of each are needed, and yours says {got:g}; with {got:g} each, two standard errors of the difference are {errors:.4f}"
+    if near(exact(8)): raise Wrong(f"{at}, not yet {change} or less." if errors > change else f"{at}.", "The smallest *whole* number that is enough. In which direction do you round?")
+    if near(exact(4)): raise Wrong(f"{at}. You count the noise of one of the two settings only.", "Both means are uncertain. What is the variance of a difference?")
+    if near(exact(2)): raise Wrong(f"{at}. That makes *one* standard error as large as the change.", "Two standard errors are asked for.")
+    if near(exact(1)): raise Wrong(f"{at}. That is one standard error of one setting's mean.", "There are two settings, and two standard errors are asked for.")
+    if near(exact(16)): raise Wrong(f"{at}. That is the number for both settings together, or their noises were added as if they were variances.", "Variances add. And how many trainings of *each*?")
+    if near(lambda n, c: 2 * math.sqrt(2) * n / c) or near(lambda n, c: 2 * n / c) or near(lambda n, c: n / c): raise Wrong(f"{at}. Yours grows with the noise, and it should grow with its square.", "A standard error shrinks with the root of the number of trainings.")
+    if near(lambda n, c: 8 * (c / n) ** 2): raise Wrong(f"{at}. Yours asks for fewer trainings the more noise there is.", "Which of the two is divided by which?")
+    raise Wrong(f"{at}.", "Write down the standard error of a mean of n trainings, then that of a difference of two, and solve for n.")
+
+# %% ../nbs/17_checks.ipynb #88fbed0f
+@exercise(lesson=7, form="a number")
+def share_recovered(fn):
+    "The default's share of what tuning gains over a random setting."
+    rng, cases = np.random.default_rng(70), []
+    for d in (5, 4, 8):
+        tuned = rng.uniform(0.05, 0.6, d)
+        gain = rng.uniform(0.02, 0.2, d)
+        gain[0] = 0.002                                      # nothing at stake
+        default = tuned + gain * rng.uniform(-0.1, 0.5, d)
+        default[0] = tuned[0] + 0.009
+        cases.append((tuned + gain, default, tuned))
+    cases.append((np.array([0.5, 0.4]), np.array([0.2, 0.25]), np.array([0.25, 0.22])))      # a share above 1
+    gots = [fn(*c) for c in cases]
+    share = lambda r, d, t: float((r - d).sum() / (r - t).sum())
+    if all(abs(g - share(*c)) < 1e-6 for g, c in zip(gots, cases)): return "A ratio of sums lets each dataset count by what is at stake there; a mean of ratios is decided by those where nothing is."
+    like = lambda other: all(abs(g - other(*c)) < 1e-6 for g, c in zip(gots, cases))
+    got, (r, d, t) = next((g, c) for g, c in zip(gots, cases) if abs(g - share(*c)) >= 1e-6)
+    at = f"{len(r)} datasets: tuning gains {(r - t).sum():.3f} over random in all, the default {(r - d).sum():.3f}, a share of {share(r, d, t):.3f}, and yours gives {got:.3f}"
+    if like(lambda r, d, t: ((r - d) / (r - t)).mean()): raise Wrong(f"{at}. You average the datasets' shares, and the first one's is {(r - d)[0] / (r - t)[0]:.1f}, where only {(r - t)[0]:.3f} was to be had.", "Add up the gains before you divide.")
+    if like(lambda r, d, t: float(np.median((r - d) / (r - t)))): raise Wrong(f"{at}. A median of shares ignores how much is at stake on each.", "Datasets on which more is at stake should count more.")
+    if like(lambda r, d, t: 1 - share(r, d, t)): raise Wrong(f"{at}. That is the share that the default leaves to tuning.", "Where does the way begin, and where does it end?")
+    if like(lambda r, d, t: 1 / share(r, d, t)): raise Wrong(f"{at}. You have the two gains the wrong way round.", "Which of them is the whole?")
+    if like(lambda r, d, t: float((r - d).sum() / (d - t).sum())): raise Wrong(f"{at}. You divide by what tuning gains over the *default*.", "The whole way begins at a random setting.")
+    if like(lambda r, d, t: float((d - t).sum() / d.sum())) or like(lambda r, d, t: float((r - d).sum() / r.sum())): raise Wrong(f"{at}. You divide by a loss, and the whole is a *gain*.", "How much could be gained at all?")
+    if like(lambda r, d, t: min(share(r, d, t), 1.0)) or like(lambda r, d, t: min(max(share(r, d, t), 0.0), 1.0)): raise Wrong(f"{at}. You cut the share off.", "A default may be ahead of what tuning chose: question 8 of the lesson says why that should be seen.")
+    raise Wrong(f"{at}.", "Two sums: what the default gains over random, and what tuning gains over random.")
+
+# %% ../nbs/17_checks.ipynb #175def6d
+@prediction(lesson=7, low=0, high=0.2)
+def phantom_guess(guess):
+    "What the best of 200 equal settings seems to gain on a test part of 1,000 rows."
+    rng = np.random.default_rng(71)
+    small, large = (float(0.2 - (rng.binomial(rows, 0.2, (300, 200)) / rows).min(1).mean()) for rows in (100, 1000))
+    more = f"With 100 rows it is {small:.3f}: "
+    if guess > 0.06: return large, more + "ten times the rows do help, by a factor of about three, the root of ten."
+    if guess < 0.005: return large, more + "it doesn't vanish. The best of many equals is ahead as long as there is any scatter at all."
+    if guess < 0.022: return large, more + "ten times the rows take away two thirds, not nine tenths. Scatter shrinks with the root."
+    return large, more + "scatter shrinks with the root of the number of rows, and with it what the luckiest seems to gain."
+
+# %% ../nbs/17_checks.ipynb #49b91aa5
+@prediction(lesson=7, percent=True, seconds=60)
+def narrow_guess(guess):
+    "Share of boosting's interquartile range on diabetes that goes when only the learning rate is narrowed."
+    from course_lib.data import tabular
+    from course_lib.robustness import SPACES, fit_trees, score_loss
+    from course_lib.spaces import Space
+    wide, sensible, diabetes, iqr = SPACES["wide"]["boosting"], SPACES["sensible"]["boosting"], tabular("diabetes", 0), []
+    for space in (wide, Space(**{**wide.params, "learning_rate": sensible["learning_rate"]})):
+        losses = [score_loss(fit_trees("boosting", space.sample(np.random.default_rng([72, k])), diabetes, k), diabetes, "test") for k in range(40)]
+        iqr.append(float(np.subtract(*np.quantile(losses, [0.75, 0.25]))))
+    share, more = 1 - iqr[1] / iqr[0], f"The interquartile range falls from {iqr[0]:.3f} to {iqr[1]:.3f}: "
+    if guess < share - 0.15: return share, more + "one axis of six makes more of the spread than you thought."
+    if guess > share + 0.15: return share, more + "much, but the other five are still wide, and leave some spread of their own."
+    return share, more + "one axis of six makes most of the spread."
+
+# %% ../nbs/17_checks.ipynb #959608af
+@exercise(lesson=7, form="a whole number", seconds=60)
+def choose_carefully(fn):
+    "A setting that is good in the mean, found with a limited number of looks."
+    n, budget, worlds, counts = 40, 80, 300, []
+    def world(seed):
+        rng = np.random.default_rng([2026, seed])
+        cliff, fine = rng.random(n) < 0.3, rng.normal(0.2, 0.02, n)
+        fine, looks = fine - 0.02 * cliff, np.zeros(n, dtype=int)
+        def look(k):
+            if not 0 <= int(k) < n: raise Wrong(f"you look at setting {_show(k)}, and there are {n}, from 0 to {n - 1}.", "`n` says how many settings there are.")
+            looks[int(k)] += 1
+            if looks.sum() > budget: raise Wrong(f"you look {looks.sum()} times, and {budget} looks are all there are.", "Each call of `look` is a training. Count what your loops spend.")
+            return float(fine[int(k)] + rng.normal(0, 0.01) + (rng.exponential(0.15) if cliff[int(k)] and rng.random() < 0.4 else 0))
+        return look, fine + cliff * 0.06, cliff, looks
+    def run(choose):
+        above, near = [], []
+        for seed in range(worlds):
+            look, truth, cliff, looks = world(seed)
+            k = choose(look, n, budget)
+            if looks.sum() > budget: raise Wrong(f"you look {looks.sum()} times, and {budget} looks are all there are.", "Each call of `look` is a training. Count what your loops spend.")
+            if not 0 <= k < n: raise Wrong(f"you choose setting {k}, and there are {n}, from 0 to {n - 1}.", "The number of a setting is asked for, not its loss and not its place in a shorter list.")
+            counts.append(looks)
+            above.append(truth[k] - truth.min()); near.append(cliff[k])
+        return float(np.mean(above)), float(np.mean(near))
+    (mine, near) = run(fn)
+    looked = counts[:]
+    (once, near_once) = run(lambda look, n, budget: int(np.argmin([look(k) for k in range(n)])))
+    told = f"your choice is {mine:.4f} above the best setting, mean of {worlds} worlds, and near the cliff in {near:.0%} of them; looking once at each gives {once:.4f} and {near_once:.0%}"
+    if mine <= once / 2: return f"{told}. A setting has a distribution of losses, not a loss; looks are best spent where the choice is open."
+    spent, plain = looked[0], all((c == looked[0]).all() for c in looked)
+    if spent.sum() == 0: raise Wrong(f"{told}. You never call `look`, so that you choose blindly.", "`look(0)` gives one validation loss of setting 0.")
+    if plain and (spent == 1).all(): raise Wrong(f"{told}. You look once at each setting, and take the luckiest.", "Half of the budget is left. Which settings deserve a second look?")
+    if plain and (spent == spent[0]).all(): raise Wrong(f"{told}. Each setting gets the same {spent[0]} looks, also those that are plainly bad.", "After the first look most settings are out of the race. Who should get their share?")
+    if plain and (spent == 0).any(): raise Wrong(f"{told}. You never look at {(spent == 0).sum()} of the {n} settings, and the best one may be among them.", "A first look costs one training each. What does the second half of the budget do?")
+    raise Wrong(f"{told}; at most half of {once:.4f} is asked for.", "How many settings share the looks that are left after the first round, and how many does each of them get? A collapse has to have its chance to show.")
+
 # %% ../nbs/17_checks.ipynb #ae3c3684
 @exercise(lesson=8, form="a number")
 def steps_in_band(fn):
@@ -814,6 +1133,148 @@ def transfer_with_twenty_labels(fn):
         raise Wrong(f"{told}: a lead of five points was asked for.", "How long does your body move, and how much more slowly do its lower stages? Compare with the lesson's arms.")
     return f"{told}; draw by draw " + ", ".join(f"{g:+.0f}" for g in gain) + " points. The spread between draws is large, so that three of them prove a lead and no more."
 
+# %% ../nbs/17_checks.ipynb #7b3bb3f7
+@exercise(lesson=11, form="a whole number")
+def sep_conv_macs(fn):
+    "Multiply-adds of a sep_conv_kxk, with stride 1 and 2."
+    for k, C, side, stride in [(3, 36, 32, 1), (5, 36, 32, 1), (3, 36, 32, 2), (5, 16, 15, 2), (7, 8, 9, 2), (3, 144, 8, 1)]:
+        out = -(-side // stride)
+        right, got = 2 * out * out * (k * k * C + C * C), fn(k, C, side, stride)
+        if got == right: continue
+        case = f"sep_conv_{k}x{k}, {C} channels, {side}×{side} pixels, stride {stride}: {right:,} multiply-adds, and yours says {got:,}"
+        if got == right // 2: raise Wrong(case + ", half of it: you count one separable convolution.", "How many of them does the lesson's `sep_conv` have, one after the other?")
+        if got in (2 * side * side * (k * k * C + C * C), side * side * (k * k * C + C * C)): raise Wrong(case + ": you count at the pixels of the input.", "There is a sum over one filter for every pixel of the *output*.")
+        if got == (out * out + side * side) * (k * k * C + C * C): raise Wrong(case + ": one of your two separable convolutions works at the input's size.", "The first has the stride. How large is the image that the second gets?")
+        if got in (2 * out * out * k * k * C * C, out * out * k * k * C * C): raise Wrong(case + ": that is what a full convolution costs.", "The k×k filter sees one channel alone; another convolution mixes channels.")
+        if got in (2 * (k * k * C + C * C), k * k * C + C * C): raise Wrong(case + ": that is the number of weights.", "A weight is used once for every pixel of the output.")
+        if got == 2 * (side // stride) ** 2 * (k * k * C + C * C): raise Wrong(case + f": you halve {side} pixels to {side // stride}, and the operation gives {out}.", "The lesson's operations round an odd side up.")
+        if got in (2 * out * out * k * k * C, 2 * out * out * C * C): raise Wrong(case + ": you leave out one of the two steps of a separable convolution.", "It looks around first, and then it mixes channels. Both cost something.")
+        raise Wrong(case + ".", "For one pixel of the output: the filter of each channel alone, then the mixing. Then all pixels, and two such convolutions.")
+    return "Stride 2 saves three quarters of both convolutions, since the second works on the small image, too; the filter's size hardly matters where there are many channels."
+
+# %% ../nbs/17_checks.ipynb #5a0621ee
+@exercise(lesson=11, form="a whole number")
+def cell_sees(fn):
+    "The side of the square that an output pixel of a Cell201 sees."
+    from course_lib.cells import EDGES, Cell201, cell201_space
+    paths = (("0-3",), ("0-1", "1-3"), ("0-2", "2-3"), ("0-1", "1-2", "2-3"))
+    wide = lambda ops, path: sum(ops[edge].endswith("3x3") for edge in path)
+    def sees(ops, pick=max, these=paths, only=("3x3",)):
+        open_ = [p for p in these if all(ops[edge] != "none" for edge in p)]
+        return 1 + 2 * pick(sum(ops[edge].endswith(only) for edge in p) for p in open_) if open_ else 0
+    C, P, S, N, I = "nor_conv_3x3", "avg_pool_3x3", "skip_connect", "none", "nor_conv_1x1"
+    cells = [(C, N, C, S, N, S), (S,) * 6, (C,) * 6, (P, N, I, N, N, P), (C, C, C, I, N, N), (N, C, C, N, C, P), (N,) * 6, (C, C, N, N, N, N)]
+    cells = [Cell201(ops) for ops in cells] + [Cell201.from_config(cell201_space().sample(seed)) for seed in range(40)]
+    for cell in cells:
+        ops = cell.to_config()
+        right, got = sees(ops), fn(cell)
+        if got == right: continue
+        case = f"{cell} sees {f'{right}×{right} pixels' if right else 'nothing: no way leads from node 0 to node 3'}, and yours says {got}"
+        if right == 0: raise Wrong(case + ".", "`none` carries zeros. Does anything arrive at node 3? A skip, by contrast, carries one pixel.")
+        if got == (right - 1) // 2: raise Wrong(case + ": you count the operations that look around.", "How far does one 3×3 filter reach on each side, and how wide is what two in a row see?")
+        if right > 1 and got == 3 * (right - 1) // 2: raise Wrong(case + ": three pixels are counted for each operation.", "The second of two filters stands on pixels that have already seen three. By how many pixels does the square grow?")
+        if got == 1 + 2 * sum(op.endswith("3x3") for op in cell.ops): raise Wrong(case + ": you add up all edges, those on different ways, too.", "Two filters side by side see no further than one. Which of them lie in a row?")
+        if got == 1 + 2 * max(wide(ops, p) for p in paths): raise Wrong(case + ": you follow a way that is cut by a `none`.", "A way counts only if each of its edges carries something.")
+        if got == sees(ops, only=("nor_conv_3x3",)): raise Wrong(case + ": you leave out the pooling.", "Does an average over 3×3 pixels look around?")
+        if got == sees(ops, only=("3x3", "1x1")): raise Wrong(case + ": a 1×1 convolution is counted as if it looked around.", "What does a 1×1 convolution mix: pixels or channels?")
+        if got == sees(ops, pick=min): raise Wrong(case + ": you take the way that sees least.", "Nodes add up what arrives. Whatever one of the summands has seen, the sum has seen.")
+        if got == sees(ops, these=paths[3:]): raise Wrong(case + ": you follow the edges 0-1, 1-2 and 2-3 only.", "How many ways lead from node 0 to node 3?")
+        raise Wrong(case + ".", "Go along the nodes: how far does each one see, given how far the nodes before it do?")
+    return "Sight adds up along a way and not across ways, so what a cell sees is decided by its longest open one, 7×7 pixels at most."
+
+# %% ../nbs/17_checks.ipynb #932986c5
+@exercise(lesson=11, form="a dict")
+def sorted_pairs(fn):
+    "One configuration for all that differ in which input is called a and which b."
+    from course_lib.cells import darts_space
+    def pairs(config, kind, j): return [(config[f"{kind}.{j}.{edge}.op"], config[f"{kind}.{j}.{edge}.from"]) for edge in "ab"]
+    def swap(config, at): return config | {f"{kind}.{j}.{edge}.{what}": config[f"{kind}.{j}.{other}.{what}"] for kind, j in at for edge, other in ("ab", "ba") for what in ("op", "from")}
+    rng = np.random.default_rng(11)
+    for nodes in (4, 1, 2, 5):
+        space, places = darts_space(nodes), [(kind, j) for kind in ("normal", "reduce") for j in range(2, nodes + 2)]
+        for seed in range(12):
+            config = space.sample(seed)
+            if seed > 8: config = config | {f"{kind}.{j}.{edge}.from": 0 for kind, j in places for edge in "ab"}      # one input, read twice
+            got = fn(config)
+            if set(got) != set(config): raise Wrong(f"the configuration has {len(config)} keys, and yours has {len(got)}" + (f", {_show(sorted(set(got) - set(config))[0])} among them" if set(got) - set(config) else "") + ".", "The keys stay as they are, for any number of nodes; only values change places.")
+            for kind, j in places:
+                before, after = pairs(config, kind, j), pairs(got, kind, j)
+                if sorted(before) == sorted(after): continue
+                case = f"node {j} of the {kind} cell had {before[0]} and {before[1]}, and has {after[0]} and {after[1]} in yours"
+                if [sorted(x) for x in zip(*before)] == [sorted(x) for x in zip(*after)]: raise Wrong(case + ": operations and inputs are sorted apart, and that is another network.", "An operation belongs to the input that it reads. What has to be moved together?")
+                raise Wrong(case + ": that is another network.", "Nodes stay where they are; within a node, a and b may change places.")
+            for at in [places, *([p for p in places if rng.random() < 0.5] for _ in range(4))]:
+                other = fn(swap(config, at))
+                if other == got: continue
+                plain = [p for p in at if all(len(set(values)) == 2 for values in zip(*pairs(config, *p)))]      # neither ties in inputs nor in operations
+                if plain and got == config and other == swap(config, at): raise Wrong("a configuration and the same one with a and b swapped come back as they went in, and still differ.", "Which of the two orders should it be? Any rule will do that looks at the pairs only.")
+                kind, j = next(p for p in places if pairs(got, *p) != pairs(other, *p))
+                one, two = pairs(got, kind, j)
+                case = f"node {j} of the {kind} cell comes back as {one}, {two} for one configuration and as {two}, {one} for the same with a and b swapped"
+                if any(p[0] == "reduce" for p in plain) and all(pairs(got, *p) == pairs(config, *p) and pairs(other, *p) == pairs(swap(config, at), *p) for p in places if p[0] == "reduce"): raise Wrong(case + ": the normal cell is put in order, and the reduction cell isn't.", "A configuration describes two cells.")
+                if one[1] == two[1]: raise Wrong(case + ": sorted by the input, a tie is left where both read the same node.", "What else tells the two pairs apart?")
+                if one[0] == two[0]: raise Wrong(case + ": sorted by the operation, a tie is left where both apply the same one.", "What else tells the two pairs apart?")
+                raise Wrong(case + ".", "Put the two pairs of every node in an order that doesn't depend on their names.")
+    return "A search that compares such forms doesn't train a network again under another name: four nodes alone have up to 16 names for a cell, 256 for both."
+
+# %% ../nbs/17_checks.ipynb #db838765
+@prediction(lesson=11, percent=True)
+def entrances_guess(guess):
+    "The share of DARTS_V2's weights that is in the cells' entrances."
+    import torch
+    from course_lib.cells import DARTS_V2, Network, count_params
+    with torch.device("meta"): network = Network(DARTS_V2, 36, 20, 10)
+    share = sum(count_params(cell.inputs) for cell in network.cells) / count_params(network)
+    if guess < share - 0.1: return share, "Each cell gets its inputs with four times as many channels as a node has, and brings them down by 1×1 convolutions at full price, twice per cell. No search chose them."
+    if guess > share + 0.1: return share, "The larger part is in the operations, after all: though a separable convolution is cheap, a cell has several of them."
+    return share, "Two fifths of the weights are in the same place whatever the search finds, put there by people."
+
+# %% ../nbs/17_checks.ipynb #db51985f
+@functools.cache
+def _l11_stem(kernel):
+    "Mean test accuracy of two trainings of a cell of skips, behind a stem of that size."
+    import torch
+    from torch import nn
+    from course_lib.cells import Cell201, digits201_network
+    from course_lib.nas import train_digits201
+    def build(cell):
+        network = digits201_network(cell)
+        network[0] = nn.Conv2d(1, 8, kernel, padding=kernel // 2, bias=False)
+        return network
+    return float(np.mean([train_digits201(Cell201(["skip_connect"] * 6), 6, seed, device="cpu", build=build)["test"] for seed in (0, 1)]))
+
+@prediction(lesson=11, percent=True)
+def wider_stem_guess(guess):
+    "Test accuracy of a cell of skips behind a 3×3 stem."
+    share = _l11_stem(3)
+    if guess < 0.25: return share, "One layer that looks around is enough for three times what guessing gives, and the cell had no part in it."
+    if guess > share + 0.15: return share, "One linear filter and no more: it tells strokes by their direction, but nothing looks at what it found, so shapes stay unseen. The benchmark's skeleton has several such layers, with ReLUs between them."
+    return share, "The stem alone lifts the worst of cells this far; the benchmark's skeleton has several such layers, and there nothing is left for the cell to do."
+
+# %% ../nbs/17_checks.ipynb #1a409e37
+@exercise(lesson=11)
+def small_cell(fn):
+    "A Cell201 whose digits network has at most 4,000 parameters and still reads digits."
+    from course_lib.cells import Cell201, count_params, digits201_network
+    from course_lib.nas import train_digits201
+    cell = fn()
+    if isinstance(cell, (str, dict, list, tuple)): raise Wrong(f"your function returns {_article(cell)}, and a `Cell201` is asked for.", "Cell201(…) takes six operations; Cell201.from_str and Cell201.from_config make one from its other forms.")
+    if not isinstance(cell, Cell201): raise Wrong(f"your function returns {_article(cell)}, {_show(cell)}, and a `Cell201` is asked for.", "Look at how the lesson's `resnet_like` is made.")
+    size = count_params(digits201_network(cell))
+    if size > 4000: raise Wrong(f"its network has {size:,} parameters, and 4,000 are allowed.", "Count what each operation costs in the two cells together. How many 3×3 convolutions can you afford?")
+    n3 = cell.ops.count("nor_conv_3x3")
+    ops = cell.to_config()
+    heard = [p for p in (("0-3",), ("0-1", "1-3"), ("0-2", "2-3"), ("0-1", "1-2", "2-3")) if all(ops[edge] != "none" for edge in p)]
+    if not heard: raise Wrong("nothing arrives at its output: every way from node 0 to node 3 has a `none`.", "Draw it with plot_genotype.")
+    scores = [train_digits201(cell, 10, seed, device="cpu")["test"] for seed in (1, 2)]
+    found = f"{size:,} parameters, and {np.mean(scores):.1%} of the test images right (two trainings: {scores[0]:.1%} and {scores[1]:.1%})"
+    if np.mean(scores) >= 0.95: return f"{found}. A residual block's network has 6,242: much of what its second convolution does can be had for the price of a 1×1 one."
+    if not n3: raise Wrong(f"{found}; the target is 95%. It has no 3×3 convolution, so nothing in it can learn a shape: pools look around and learn nothing, 1×1 convolutions learn and don't look.", "One 3×3 convolution is within the budget.")
+    if not any("nor_conv_3x3" in (ops[edge] for edge in p) for p in heard): raise Wrong(f"{found}; the target is 95%. Its 3×3 convolution is on no way from the input to the output.", "Draw it with plot_genotype and follow the arrows from 0 to 3.")
+    sees = 1 + 2 * max(sum(ops[edge].endswith("3x3") for edge in p) for p in heard)
+    if sees == 3: raise Wrong(f"{found}; the target is 95%. It sees 3×3 pixels.", "Which operation makes it see further without any weights? And there are parameters left for a 1×1 convolution: what could it do with what the other one has found?")
+    raise Wrong(f"{found}; the target is 95%. It sees {sees}×{sees} pixels.", "Change one edge at a time, and train each variant with other seeds than these. Where does a 1×1 convolution help most, and where a pool?")
+
 # %% ../nbs/17_checks.ipynb #de697dd0
 @exercise(lesson=13, form="a number")
 def pays_off(fn):
@@ -1045,7 +1506,7 @@ def look_ahead(fn):
 # %% ../nbs/17_checks.ipynb #d20de5f0
 @functools.cache
 def _l14_supernet(seed, epochs):
-    "A supernet after a short search on digits, its mixture, and the function that judges a mixture by 200 images that the weights don't know."
+    "A supernet after a short search on digits, its mixture, and the function that judges a mixture by 100 images that the weights don't know."
     import torch
     from torch.nn import functional as F
     from course_lib.darts import DARTSNetwork, search
@@ -1060,7 +1521,7 @@ def _l14_supernet(seed, epochs):
     def judge(p):
         p = torch.as_tensor(np.asarray(p.detach() if hasattr(p, "detach") else p), dtype=torch.float32)
         if p.shape != (6, 5): raise ValueError(f"a mixture is of shape 6×5, edges×operations, not {tuple(p.shape)}")
-        return F.cross_entropy(network(x[400:600], {"cell": p}), y[400:600]).item()
+        return F.cross_entropy(network(x[400:500], {"cell": p}), y[400:500]).item()
     return network.mixture()["cell"].detach(), judge
 
 def _l14_missed(p, judge):
