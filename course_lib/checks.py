@@ -321,6 +321,343 @@ def progress(
             if (now := stamp()) != seen: seen = now; shown.update(_Table(path))
     threading.Thread(target=watch, daemon=True).start()
 
+# %% ../nbs/17_checks.ipynb #7fd3e028
+@exercise(lesson=1, form="a whole number")
+def rows_for_luck(fn):
+    "The smallest number of rows on which the best of some models shows at most so much luck."
+    from course_lib.data import expected_best
+    def smallest(m, p, luck):
+        low, high = 0, 1
+        while expected_best(m, high, p) - p > luck: low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if expected_best(m, middle, p) - p > luck else (low, middle)
+        return high
+    rng = np.random.default_rng(1)
+    for m, p, luck in [(10, 0.5, 0.05), (100, 0.95, 0.02), (20, 0.8, 0.07), *zip(rng.integers(2, 400, 3).tolist(), rng.uniform(0.6, 0.95, 3).round(3).tolist(), rng.uniform(0.04, 0.08, 3).round(3).tolist())]:
+        got, right = fn(m, p, luck), smallest(m, p, luck)
+        if got == right: continue
+        case = f"for {m} models worth {p:g} and a luck of {luck:g}, yours gives {got} rows, and {right} are needed"
+        if p != 0.5 and got == smallest(m, 0.5, luck): raise Wrong(case + ": that is the number for models that toss coins, whatever `accuracy` is.", "`expected_best` has a third argument.")
+        if abs(got - p * (1 - p) / luck**2) <= 1.01: raise Wrong(case + ": there one model's score has a standard deviation of that size, but the best of many lies further out.", f"What does `expected_best` say for {m} models and your number of rows?")
+        if got > right and expected_best(m, max(got - 1, 1), p) - p <= luck: raise Wrong(case + f": with yours the luck is {expected_best(m, got, p) - p:.4f}, which is enough, but not the smallest such number.", "Does your search step over the first number that is large enough?")
+        if 0 < got < right: raise Wrong(case + f": with yours the winner's score is {expected_best(m, got, p):.4f}, so its luck is {expected_best(m, got, p) - p:.4f}, still above {luck:g}.", "Luck is what the winner shows above what it is worth. Does your search stop one step too early?")
+        raise Wrong(case + ".", "Try it with `expected_best`: what is the luck at your number of rows, and at one row less?")
+    return f"Half the luck takes about four times the rows: {smallest(100, 0.5, 0.1)} for 0.1 among 100 coin tossers, {smallest(100, 0.5, 0.05)} for 0.05. And good models need fewer rows than coin tossers, because their scores scatter less."
+
+# %% ../nbs/17_checks.ipynb #4f8170c9
+def _l01_families(n, pairs):
+    "Group numbers of rows linked by pairs, directly or through others."
+    group = list(range(n))
+    for a, b in pairs: group = [group[a] if g == group[b] else g for g in group]
+    return group
+
+@exercise(lesson=1, form="an array of numbers")
+def copies_together(fn):
+    "Group numbers from pairs of copies."
+    rng = np.random.default_rng(2)
+    cases = [(4, [(1, 3)]), (6, [(0, 1), (2, 3), (1, 2)]), (6, [(4, 5), (3, 4), (0, 1)]), (5, []), *[(30, [tuple(p) for p in rng.integers(0, 30, (k, 2)).tolist() if p[0] != p[1]]) for k in (8, 16, 24)]]
+    for n, pairs in cases:
+        got, right = fn(n, pairs), _l01_families(n, pairs)
+        if got.shape != (n,): raise Wrong(f"for {n} rows, what comes back has the shape {got.shape} where {n} numbers are asked for.", "One number for each row, rows without a copy included.")
+        got, case = got.tolist(), f"for {n} rows and the pairs {pairs}"
+        for a, b in pairs:
+            if got[a] != got[b]: raise Wrong(f"{case}, rows {a} and {b} are copies and got the numbers {got[a]:g} and {got[b]:g}: another pair has overwritten what this one said.", "When two rows are linked, who else has the number that is given up?")
+        alone = [i for i in range(n) if right.count(right[i]) == 1]
+        mixed = [(i, j) for i in range(n) for j in range(i) if got[i] == got[j] and right[i] != right[j]]
+        if len(alone) > 1 and len({got[i] for i in alone}) == 1: raise Wrong(f"{case}, all rows without a copy ({', '.join(map(str, alone[:4]))}{', …' if len(alone) > 4 else ''}) got the same number, {got[alone[0]]:g}: `part_rows` would keep them together as if they were one photo.", "What number may a row have that belongs to nobody?")
+        if any(i in alone or j in alone for i, j in mixed):
+            i, j = next((i, j) for i, j in mixed if i in alone or j in alone)
+            raise Wrong(f"{case}, rows {j} and {i} both got {got[i]:g}, though one of them has no copy at all.", "Do the numbers that you give to families also occur as numbers of single rows?")
+        if mixed:
+            j, i = mixed[0]
+            raise Wrong(f"{case}, rows {i} and {j} both got {got[i]:g}, though no chain of pairs leads from one to the other.", "Having *some* copy in common with nobody isn't a bond: each family needs a number of its own.")
+    return "Being a copy is passed on: two rows that nobody compared belong together when a third one links them. One torn family is a leak."
+
+# %% ../nbs/17_checks.ipynb #7a1a68a7
+def _l01_folds(x, y, folds, k, look="train", score="test", ends=-1):
+    "Cross-validated accuracy with columns chosen by looking at some rows: those of training, of the test, all, or the first fold's training rows."
+    from sklearn.linear_model import LogisticRegression
+    gap = lambda rows: np.abs(x[rows][y[rows] == 1].mean(0) - x[rows][y[rows] == 0].mean(0)).argsort()
+    scores = []
+    for fold in np.unique(folds):
+        rows = dict(train=folds != fold, test=folds == fold, all=folds != -1, first=folds != np.unique(folds)[0])
+        keep = gap(rows[look])[-k:] if ends == -1 else gap(rows[look])[:k]
+        scores.append(LogisticRegression().fit(x[rows["train"]][:, keep], y[rows["train"]]).score(x[rows[score]][:, keep], y[rows[score]]))
+    return float(np.mean(scores))
+
+@exercise(lesson=1, form="a number")
+def columns_within_folds(fn):
+    "Cross-validation whose choice of columns is made within the folds."
+    for seed, n, d, k, n_folds, signal in [(11, 100, 800, 20, 5, 0), (12, 90, 500, 10, 3, 0), (13, 120, 300, 8, 4, 0.6)]:
+        rng = np.random.default_rng(seed)
+        y = rng.permutation(np.arange(n) % 2)
+        x = rng.normal(size=(n, d)); x[:, :3] += signal * y[:, None]
+        folds = rng.permutation(np.arange(n) % n_folds)
+        got, right = fn(x, y, folds, k), _l01_folds(x, y, folds, k)
+        if abs(got - right) < 0.004: continue
+        case = f"on {n} rows with {d} columns" + (" of noise" if not signal else ", three of them no noise,") + f" yours gives {got:.3f}, and without the leak it is {right:.3f}"
+        for look, score, ends, what, hint in [
+            ("all", "test", -1, "the columns were still chosen with all rows, those of the test included", "Which rows may have a say in anything that the model is made of?"),
+            ("first", "test", -1, "the columns were chosen once, with the first fold's training rows; for every other fold these rows hold the test rows", "How many models are fitted here, and how many choices of columns does that take?"),
+            ("test", "test", -1, "the columns were chosen with the very rows that score them", "Which of the two sets of rows may you look at?"),
+            ("train", "train", -1, "the columns are chosen rightly, but the score is that of rows that the model was fitted to", "On which rows is a model scored?"),
+            ("train", "test", 1, "you keep the columns that separate the classes *worst*", "`argsort` puts the smallest first.")]:
+            if abs(got - _l01_folds(x, y, folds, k, look, score, ends)) < 0.004: raise Wrong(f"{case}: {what}.", hint)
+        if not signal and got > right + 0.1: raise Wrong(f"{case}, so a leak is left.", "On noise a score well above 0.5 is a leak. Follow the rows of one fold through the function: where do they help?")
+        raise Wrong(f"{case}.", "Choose, fit and score anew for each fold, and take the mean of the folds' accuracies.")
+    return "On noise the score is back at about a half, and where there is something to find it is still found. Cross-validation is honest about those steps only that are repeated in each fold."
+
+# %% ../nbs/17_checks.ipynb #2cf52d90
+@prediction(lesson=1, percent=True)
+def second_round_guess(guess):
+    "How well does the best of ten finalists do on the second round's new questions?"
+    from course_lib.data import expected_best
+    rng = np.random.default_rng(5)
+    first = rng.binomial(50, 0.5, (3000, 1000))
+    finalists = first.argsort(axis=1)[:, -10:]
+    second = np.take_along_axis(rng.binomial(50, 0.5, (3000, 1000)), finalists, axis=1)
+    measured = float(second.max(axis=1).mean() / 50)
+    end = f"It is the luck of the best of ten, {expected_best(10, 50):.3f} by the formula: the first round's luck is gone, and the second choice has brought its own."
+    if guess < 0.55: return measured, f"The new questions are honest for a person who was named before they were asked; but the champion was chosen *by* them. {end}"
+    if guess > 0.65: return measured, f"Being among the ten best of 1,000 counts for nothing on new questions. {end}"
+    return measured, end
+
+# %% ../nbs/17_checks.ipynb #d5f8af58
+@prediction(lesson=1, low=-1, high=1)
+def linear_copies_guess(guess):
+    "How much R² does a linear model gain when copies are torn apart?"
+    from sklearn import datasets
+    from sklearn.linear_model import Ridge
+    from sklearn.neighbors import KNeighborsRegressor
+    from course_lib.data import part_rows
+    d, pair = datasets.load_diabetes(scaled=False), np.arange(442).repeat(2)
+    def gain(model, seeds):
+        found = []
+        for seed in seeds:
+            x, y = (d.data / d.data.std(axis=0))[pair], d.target[pair]
+            x = x + 0.05 * np.random.default_rng(seed).normal(size=x.shape)
+            scores = []
+            for same in (None, pair):
+                train, _, test = part_rows(y, seed=seed, stratify=False, same=same)
+                scores.append(model.fit(x[train], y[train]).score(x[test], y[test]))
+            found.append(scores[0] - scores[1])
+        return float(np.mean(found)), float(np.std(found, ddof=1) / len(found)**0.5)
+    (linear, error), (nearest, _) = gain(Ridge(), range(40)), gain(KNeighborsRegressor(1), range(40))
+    why = f"With a standard error of {error:.3f}; the nearest neighbour gains {nearest:.2f} from the same copies. A leak pays in so far as the model can remember single rows, and eleven numbers can't hold 530 of them."
+    return linear, ("The test rows' answers are there for it too, but it can't look them up. " if guess > linear + 0.1 else "") + why
+
+# %% ../nbs/17_checks.ipynb #4477bc49
+@exercise(lesson=1, form="a number")
+def winners_worth(fn):
+    "An estimate of the winner's accuracy on new rows, from the rows that chose it."
+    from sklearn import datasets
+    from sklearn.tree import DecisionTreeClassifier
+    fn(np.random.default_rng(0).random((20, 10)) < 0.5)   # an untouched stub needs no trees
+    x, y = datasets.load_digits(return_X_y=True)
+    def pool(seed, rows, depths, n=100):
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(len(x)); fit, rest = order[:300], order[300:]
+        depth = rng.integers(3, 13, n) if depths else [None] * n
+        hits = np.stack([DecisionTreeClassifier(splitter="random", max_features=1, max_depth=depth[i], random_state=i).fit(x[fit], y[fit]).predict(x[rest]) == y[rest] for i in range(n)])
+        return hits[:, :rows], hits[:, rows:].mean(axis=1)
+    seen = []
+    for kind, (rows, depths) in enumerate([(40, False), (40, True), (300, False)]):
+        for seed in range(4):
+            hits, truth = pool(1000 + seed, rows, depths)
+            scores = hits.mean(axis=1)
+            got = fn(hits)
+            if not 0 <= got <= 1: raise Wrong(f"yours says {got:g}, and an accuracy lies between 0 and 1.", "Return a fraction.")
+            seen.append((kind, rows, got, scores.max(), scores.mean(), truth[scores.argmax()]))
+    kind, rows, got, own, mean, truth = map(np.array, zip(*seen))
+    error, naive = np.abs(got - truth).mean(), np.abs(own - truth).mean()
+    off = lambda k: (got - truth)[kind == k].mean()
+    if np.allclose(got, own): raise Wrong(f"that is the winner's own score. On average it is {np.mean(own - truth):.3f} too high: these rows have chosen it.", "Can some of the rows choose, and others score?")
+    if np.allclose(got, mean): raise Wrong(f"that is the mean of all models. Where the trees differ in depth, the winner is really better than that, by {(truth - mean)[kind == 1].mean():.3f} on average.", "Luck is one part of the winner's lead, and skill another. How would each behave on other rows?")
+    if np.ptp(own - got) < 1e-6: raise Wrong(f"you take {np.mean(own - got):.3f} off every winner's score. On 40 rows the luck is {(own - truth)[rows == 40].mean():.3f} on average, on 300 rows {(own - truth)[rows == 300].mean():.3f}.", "What does the luck depend on? Let the table of hits tell you how much it is.")
+    if error > naive / 2: raise Wrong(f"on average yours is off by {error:.3f}, where the winner's own score is off by {naive:.3f}; half of that, {naive / 2:.3f}, was asked for. Yours errs by {off(0):+.3f} for equally good trees on 40 rows, {off(1):+.3f} for different depths, {off(2):+.3f} on 300 rows.", "One division of the rows is a single draw, with noise of its own. What could be repeated many times?")
+    return f"Off by {error:.3f} on average over twelve pools, where the winner's own score is off by {naive:.3f}. Rows that have chosen still know much about the winner, if those that choose and those that score change places often enough."
+
+# %% ../nbs/17_checks.ipynb #73d8bed6
+@exercise(lesson=4, form="a list")
+def successive_halving(fn):
+    "The rungs of successive halving from the number of configurations and the last budget."
+    def plan(n, R, eta):
+        rungs = [(n, R // n)]
+        while n > 1: n //= eta; rungs.append((n, R // n))
+        return rungs
+    def whole(pair):
+        if isinstance(pair, (str, bytes)) or not hasattr(pair, "__len__") or len(pair) != 2: raise Wrong(f"your list holds {_show(pair)} where a pair (configurations, budget) is asked for.", "One pair for each rung: how many configurations, and what each of them has had in all.")
+        return tuple(_number(x) for x in pair)
+    for n, R, eta in [(9, 27, 3), (27, 27, 3), (8, 64, 2), (16, 64, 4), (27, 81, 3), (16, 48, 2), (5, 100, 5), (1, 7, 3), (81, 162, 3)]:
+        got, right = [whole(pair) for pair in fn(n, R, eta)], plan(n, R, eta)
+        if len(got) == len(right) and all(a == c and abs(b - d) < 1e-9 for (a, b), (c, d) in zip(got, right)): continue
+        total, wanted = sum(a * b for a, b in got), sum(a * b for a, b in right)
+        case, numbers, budgets = f"for n={n}, max_budget={R} and eta={eta}", [a for a, _ in got], [b for _, b in got]
+        sums = f"budgets add up to {total:g}, not {wanted:g}"
+        levels = [R // eta**i for i in range(9) if R // eta**i][::-1]
+        if [(b, a) for a, b in got] == right: raise Wrong(f"{case}, your pairs are the wrong way round: {got[0]} comes first where {right[0]} is asked for.", "Configurations first, then the budget of each.")
+        if got[::-1] == right and len(got) > 1: raise Wrong(f"{case}, your rungs are in the wrong order: {got[0]} comes first, and that is the winner's.", "Who is asked first, the many or the few?")
+        if [a for a in numbers] == [R // b for b in levels] and budgets == levels or len(got) > 1 and set(numbers) == {n} and all(a > b for a, b in zip(budgets, budgets[1:])):
+            raise Wrong(f"{case}, {sums}: you divide the budget by η where the number of configurations should be divided.", "How many divisions does it take from n to one? Each makes one more rung, and how small the first budget is follows from that.")
+        if len(got) > 1 and set(numbers) == {n}: raise Wrong(f"{case}, {sums}: all {n} configurations come to the last rung, so nobody has been stopped.", "The budget of each grows from rung to rung. What has to shrink, to pay for it?")
+        if len(got) > 1 and numbers == [a for a, _ in right] and all(a > b for a, b in zip(budgets, budgets[1:])): raise Wrong(f"{case}, {sums}: the budget falls along with the number, so that the survivors get less than those who were thrown out.", "What is saved on those who are out goes to those who are in.")
+        if len(got) > 1 and numbers == [a for a, _ in right] and len(set(budgets)) == 1: raise Wrong(f"{case}, {sums}: each rung has the same budget of {budgets[0]:g}, so the survivors get nothing for what was saved.", "All rungs together cost the same. What may each of fewer configurations have?")
+        if len(got) > 1 and got == [(a, b - (right[i - 1][1] if i else 0)) for i, (a, b) in enumerate(right)]: raise Wrong(f"{case}, {sums}: from the second rung on, you give what is *added* to a configuration, where its total is asked for.", "A budget is always all that a configuration has had, what is in its checkpoint included.")
+        if budgets and budgets[0] == 1 and right[0][1] > 1: raise Wrong(f"{case}, {sums}: you begin with a budget of 1, though {n} configurations can have {right[0][1]} each for the price of the last rung, {R}.", "All rungs cost the same. Which budget makes the first one as dear as the last?")
+        if got == right[:-1] and len(right) > 1: raise Wrong(f"{case}, {sums}: your last rung still has {numbers[-1] if numbers else 0} configurations, and nobody comes to the full budget of {R}.", "When is your loop over? One has to be left, and it has a rung too.")
+        if got[:len(right)] == right: raise Wrong(f"{case}, {sums}: you go on after one configuration is left, with {got[len(right)]}.", "Who is left to be compared?")
+        if eta != 2 and len(numbers) > 1 and numbers[0] == n and numbers[1] == n // 2: raise Wrong(f"{case}, {numbers[1]} of {n} go on in yours: you halve, and one in {eta} goes on.", "Halving is only the method's name; where does η come in?")
+        raise Wrong(f"{case}, yours gives {_show(got)}, and {right} is expected ({sums}).", "Write down the last rung, and then the one below it: η times as many, and so on up to n.")
+    return "It is the number of configurations that decides how many rungs there are; for each rung the same sum is shared by fewer, so that the last one gets it all."
+
+# %% ../nbs/17_checks.ipynb #e8ea672c
+@exercise(lesson=4, form="a list")
+def trains_on(fn):
+    "Who trains on in ASHA's stopping form: each is judged on arrival."
+    def goes(losses, eta, room=lambda k, eta: max(1, k // eta), own=1): return [i for i in range(len(losses)) if sum(x <= losses[i] for x in losses[:i + 1]) <= room(i + own, eta)]
+    def complete(losses, eta): return sorted(sorted(range(len(losses)), key=lambda i: losses[i])[:max(1, len(losses) // eta)])
+    def promoted(losses, eta):
+        ever = set()
+        for k in range(1, len(losses) + 1): ever |= set(sorted(range(k), key=lambda i: losses[i])[:k // eta])
+        return sorted(ever)
+    rng = np.random.default_rng(4)
+    cases = [([0.2, 0.5, 0.3, 0.15, 0.4, 0.18, 0.6], 3), ([0.4], 3), ([0.5, 0.4, 0.3, 0.2, 0.1], 2), *((list(rng.permutation(100)[:n] / 100), eta) for n, eta in [(9, 3), (12, 2), (27, 3), (40, 4), (30, 2)])]
+    answers = []
+    for losses, eta in cases:
+        got = fn(losses, eta)
+        try: answers.append([_integer(x) for x in got])
+        except Exception:
+            if len(got) == len(losses) and all(isinstance(x, (bool, np.bool_)) for x in got): raise Wrong("your list holds True and False, and the positions are asked for.", "Where are the True ones?") from None
+            raise Wrong(f"your list holds {_show(next(x for x in got if x not in range(len(losses))))}, which is no position in `losses`: yours is {_show(got)}.", "Positions are asked for, counted from 0, and not the losses themselves.") from None
+    if all(sorted(got) == goes(*case) for got, case in zip(answers, cases)): return "Nobody has to wait, and the price is that the early ones have an easy time: the first goes on, whatever its loss, and who is stopped gets no second chance."
+    got, (losses, eta) = next((got, case) for got, case in zip(answers, cases) if sorted(got) != goes(*case))
+    right = goes(losses, eta)
+    def like(other): return all(sorted(got) == sorted(other(*case)) for got, case in zip(answers, cases))
+    case = f"of losses {[float(x) for x in losses]} with eta={eta}, those at {right} train on, and yours says {sorted(got)}"
+    if like(lambda l, e: [i + 1 for i in goes(l, e)]): raise Wrong(case + ": you count positions from 1.", "The first of a list has position 0.")
+    if like(complete): raise Wrong(case + ": you wait until all have come, and take the best of the complete rung.", "Each is judged at the moment of its arrival. Whom can it be compared with?")
+    if like(promoted): raise Wrong(case + ": that is the promotion form, in which a trial may be called up later, when more have come.", "Here a trial is judged once, and who is stopped is gone.")
+    if like(lambda l, e: goes(l, e, lambda k, e: k // e)): raise Wrong(case + f": you stop the first {eta - 1}, since {eta - 1} // {eta} is 0. One place there is always.", "With nobody to be compared to, a trial trains on.")
+    if like(lambda l, e: goes(l, e, own=0)): raise Wrong(case + ": you count only those that came before, and a trial counts itself too.", "The first to arrive: how many have come so far?")
+    if like(lambda l, e: goes(l, e, lambda k, e: 1)): raise Wrong(case + ": with yours only a new record trains on, however many have come.", "How many places are there after six have come, with eta=3?")
+    if like(lambda l, e: goes([-x for x in l], e)): raise Wrong(case + ": you keep the largest losses.", "Losses are to be small.")
+    if like(lambda l, e: [i for i in range(len(l)) if i not in goes(l, e)]): raise Wrong(case + ": those are the ones that are stopped.", "Read the docstring's first words once more.")
+    raise Wrong(case + ".", "Go through them one at a time: how many have come, how many places does that make, and which rank has the newcomer?")
+
+# %% ../nbs/17_checks.ipynb #ec656a13
+@exercise(lesson=4, form="a number")
+def kept_share(fn):
+    "Of those that are best in the end, the share that a rung keeps."
+    from scipy.stats import spearmanr
+    rng, cases = np.random.default_rng(40), []
+    for n, R, budget, eta in [(9, 9, 3, 3), (27, 27, 9, 3), (20, 10, 1, 2), (30, 20, 5, 4), (27, 27, 27, 3), (32, 8, 2, 2)]:
+        curves = rng.normal(size=(n, R)).cumsum(1) * 0.2 + rng.normal(size=(n, 1))
+        cases.append((curves - curves.min() + 0.1, budget, eta))
+    best = lambda curves, column, k: set(np.argsort(curves[:, column])[:k])
+    def share(curves, budget, eta, shift=1, sign=1, over=None):
+        k = len(curves) // eta
+        both = best(sign * curves, min(budget - shift, curves.shape[1] - 1), k) & best(sign * curves, -1, k)
+        return len(both) / (k if over is None else over(len(curves), k, len(both)))
+    answers = [fn(*case) for case in cases]
+    right = [share(*case) for case in cases]
+    if all(abs(a - b) < 1e-6 for a, b in zip(answers, right)): return "A correlation speaks of all configurations; this speaks of those that you are looking for, and a rung that loses them can't be mended later."
+    got, want, (curves, budget, eta) = next((a, b, case) for a, b, case in zip(answers, right, cases) if abs(a - b) >= 1e-6)
+    n, R = curves.shape
+    def like(other): return all(abs(a - other(*case)) < 1e-6 for a, case in zip(answers, cases))
+    case = f"of the {n // eta} best of {n} after {R} epochs, {want:.1%} are among the {n // eta} best after {budget} (eta={eta}), and yours says {got:.4g}"
+    if like(lambda *c: 100 * share(*c)): raise Wrong(case + ": that is a percentage.", "A share lies between 0 and 1.")
+    if like(lambda *c: share(*c, shift=0)): raise Wrong(case + f": you look at column {budget}, which holds the losses after {budget + 1} epochs.", "The first column is the loss after one epoch. Which number has it?")
+    if like(lambda *c: share(*c, sign=-1)): raise Wrong(case + ": you follow the largest losses.", "Which end of a sorted list are the best?")
+    if like(lambda c, b, e: spearmanr(c[:, b - 1], c[:, -1])[0]): raise Wrong(case + ": that is the rank correlation, over all configurations.", "Here only two groups count: who is kept, and who should be.")
+    if like(lambda *c: share(*c, over=lambda n, k, both: n)): raise Wrong(case + f": you divide by all {n} configurations.", f"Share of what? There are {n // eta} that should be kept.")
+    if like(lambda *c: share(*c, over=lambda n, k, both: 2 * k - both)): raise Wrong(case + ": you divide by all that are in one of the two groups.", "Share of those that are best in the end.")
+    if like(lambda c, b, e: float(np.argmin(c[:, -1]) in best(c, b - 1, len(c) // e))): raise Wrong(case + ": you follow the single best one.", "How many go on from this rung? As many can be the right ones.")
+    if like(lambda c, b, e: np.mean(np.argsort(c[:, b - 1])[:len(c) // e] == np.argsort(c[:, -1])[:len(c) // e])): raise Wrong(case + ": you ask for the same configuration at the same rank.", "Within the group that goes on, the order doesn't matter.")
+    if like(lambda c, b, e: len(best(c, b - 1, len(c) // e) & best(c, -1, len(c) // e))): raise Wrong(case + ": that is how many, and not yet a share.", "What is it a part of?")
+    raise Wrong(case + ".", "Find the group that goes on and the group that should, as sets of rows, and see how far they overlap.")
+
+# %% ../nbs/17_checks.ipynb #71bdce93
+@functools.cache
+def _l04_boosted():
+    "Lesson 04's gradient boosting: validation errors after each of 81 trees, for 27 settings on each of four splits."
+    from sklearn.ensemble import GradientBoostingRegressor
+    from course_lib.data import tabular
+    from course_lib.spaces import Float, Int, Space
+    space, tables = Space(learning_rate=Float(0.01, 1, log=True), max_depth=Int(1, 3), subsample=Float(0.5, 1), min_samples_leaf=Int(1, 20, log=True)), []
+    for seed in range(200, 204):
+        data, rng = tabular("diabetes", seed=seed), np.random.default_rng(seed)
+        models = [GradientBoostingRegressor(n_estimators=81, random_state=seed, **space.sample(rng)).fit(*data.train) for _ in range(27)]
+        tables.append(np.array([[np.sqrt(np.mean((p - data.valid.y)**2)) for p in model.staged_predict(data.valid.x)] for model in models]))
+    return tables
+
+@prediction(lesson=4, percent=True, seconds=60)
+def kept_at_nine_guess(guess):
+    "Of the best third after 81 trees, the share that is among the best third after nine."
+    best = lambda curves, trees: set(np.argsort(curves[:, trees - 1])[:9])
+    kept = sum(len(best(curves, 9) & best(curves, 81)) for curves in _l04_boosted()) / 36
+    why = f"Tossing coins would have kept 33%, so this rung keeps {round(36 * kept)} of the 36 where chance keeps 12."
+    if guess > 0.45: return kept, f"{why} Nine trees are a ninth of the training, and they still show who is hasty."
+    if guess > kept + 0.1: return kept, f"{why} A correlation near nought sounds like chance; but what it averages over are slow settings that rank low all the time, which pull it up, and hasty ones that rank first and end badly."
+    return kept, f"{why} You saw that the best are not merely mixed with the others: they are behind."
+
+# %% ../nbs/17_checks.ipynb #d0de2d47
+def _l04_asha(order):
+    "Share of the bottom rung that ASHA promotes, if configurations of known quality come in this order."
+    from course_lib.halving import ASHA
+    from course_lib.search import minimize
+    from course_lib.spaces import Int, Space
+    search = ASHA(Space(number=Int(0, len(order) - 1)), max_budget=81, max_configs=len(order))
+    found = minimize(lambda config, budget: config["number"] + 1 / budget, search, start=[dict(number=int(i)) for i in order], progress=False)
+    return sum(t.budget == 3 for t in found.trials) / len(order)
+
+@prediction(lesson=4, percent=True)
+def worst_first_guess(guess):
+    "The share that ASHA promotes from the bottom rung if each configuration is better than the one before."
+    share, random_order = _l04_asha(range(242, -1, -1)), _l04_asha(np.random.default_rng(0).permutation(243))
+    why = f"In a random order it is {random_order:.0%}. Each newcomer is the best so far, so it belongs to the best third of those that have come, and it goes on at once; nobody is called back."
+    if guess < 0.5: return share, f"{why} \"One in three\" holds for the rung when it is complete, and not for those who have left it."
+    return share, why
+
+# %% ../nbs/17_checks.ipynb #afd37736
+def _l04_formula():
+    "Six times 27 curves of lesson 04's formula, 81 epochs each."
+    from course_lib.spaces import Float, Int, Space
+    space, epochs = Space(lr=Float(1e-4, 1, log=True), width=Int(16, 256, log=True)), np.arange(1, 82)
+    def curve(config):
+        x = math.log10(config["lr"]) + 2
+        end = 0.03 + 0.06 * x**2 + 0.2 / config["width"]**0.5
+        return end + (0.9 - end) * np.exp(-0.8 * 10**(x / 8) * epochs)
+    return [np.array([curve(space.sample(rng)) for _ in range(27)]) for rng in map(np.random.default_rng, range(6))]
+
+@exercise(lesson=4, form="a list", seconds=60)
+def goes_on(fn):
+    "A rule of the learner's own: who goes on, judged by the curves so far."
+    def halve(rule):
+        "Mean regret on the boosting tables and on the formula's."
+        def regret(curves):
+            alive = np.arange(27)
+            for budget in (3, 9, 27):
+                k = len(alive) // 3
+                alive = alive[rule(curves[alive, :budget], k)]
+            return curves[alive[0], -1] - curves[:, -1].min()
+        return [np.mean([regret(curves) for curves in tables]) for tables in (_l04_formula(), _l04_boosted())]
+    def checked(curves, k):
+        rows, n = fn(curves, k), len(curves)
+        try: rows = [_integer(x) for x in rows]
+        except Exception: raise Wrong(f"your list holds {_show(rows)}, and the positions of rows are asked for.", "Rank the rows, and give the first k positions of the ranking.") from None
+        if len(rows) != k: raise Wrong(f"of {n} configurations {k} go on, and yours names {len(rows)}.", "The second argument says how many.")
+        if len(set(rows)) < k: raise Wrong(f"yours names a configuration twice: {rows}.", "Who goes on takes one place.")
+        if not all(-n <= row < n for row in rows): raise Wrong(f"there are {n} rows, with positions from 0 to {n - 1}, and yours names {max(rows)}.", "The rows are those of the configurations that are still there; their numbers begin at 0 on every rung.")
+        return rows
+    now, mine = halve(lambda curves, k: np.argsort(curves[:, -1])[:k]), halve(checked)
+    figures = f"mean regret {mine[1]:.2f} on boosting, where halving's own rule has {now[1]:.2f}, and {mine[0]:.3f} on the formula"
+    if np.allclose(mine, now): raise Wrong(f"{figures}: yours chooses as halving does, by the loss at the last budget.", "Two curves are at the same height. One is flat and the other still falls: which would you keep?")
+    if mine[1] > 0.75 * now[1] and mine[0] > 0.03: raise Wrong(f"{figures}: both are too high. Does your rule prefer large losses, or does it not look at them?", "Try it on two curves whose end you know.")
+    if mine[1] > 0.75 * now[1]: raise Wrong(f"{figures}: haste is still rewarded on boosting; {0.75 * now[1]:.2f} is the target there.", "How far will a curve still fall, if it goes on as it did? The factor matters: there are three times as many trees to come.")
+    if mine[0] > 0.03: raise Wrong(f"{figures}, where 0.03 is the target: a rule that favours those who are behind helps where haste misleads, and does harm where an early ranking can be trusted.", "Where a curve has flattened, its present height is its end. Does your rule see that?")
+    return f"{figures[0].upper()}{figures[1:]}: a curve says more than its last point. Four tables are few; before you trust the rule, try others."
+
 # %% ../nbs/17_checks.ipynb #700959b1
 @exercise(lesson=6, form="an array of numbers")
 def cheapest_choice(fn):
@@ -596,7 +933,7 @@ def narrow_guess(guess):
     from course_lib.spaces import Space
     wide, sensible, diabetes, iqr = SPACES["wide"]["boosting"], SPACES["sensible"]["boosting"], tabular("diabetes", 0), []
     for space in (wide, Space(**{**wide.params, "learning_rate": sensible["learning_rate"]})):
-        losses = [score_loss(fit_trees("boosting", space.sample(np.random.default_rng([72, k])), diabetes, k), diabetes, "test") for k in range(40)]
+        losses = [score_loss(fit_trees("boosting", space.sample(np.random.default_rng([2026, k])), diabetes, k), diabetes, "test") for k in range(40)]
         iqr.append(float(np.subtract(*np.quantile(losses, [0.75, 0.25]))))
     share, more = 1 - iqr[1] / iqr[0], f"The interquartile range falls from {iqr[0]:.3f} to {iqr[1]:.3f}: "
     if guess < share - 0.15: return share, more + "one axis of six makes more of the spread than you thought."
@@ -1274,6 +1611,157 @@ def small_cell(fn):
     sees = 1 + 2 * max(sum(ops[edge].endswith("3x3") for edge in p) for p in heard)
     if sees == 3: raise Wrong(f"{found}; the target is 95%. It sees 3×3 pixels.", "Which operation makes it see further without any weights? And there are parameters left for a 1×1 convolution: what could it do with what the other one has found?")
     raise Wrong(f"{found}; the target is 95%. It sees {sees}×{sees} pixels.", "Change one edge at a time, and train each variant with other seeds than these. Where does a 1×1 convolution help most, and where a pool?")
+
+# %% ../nbs/17_checks.ipynb #0a15f120
+@exercise(lesson=12, form="an array of numbers")
+def chosen_so_far(fn):
+    "The test accuracy of the cell that a search would choose after every query."
+    rng = np.random.default_rng(12)
+    cases = [([0.3, 0.2, 0.25, 0.1], [0.9, 0.97, 0.95, 0.96]), ([0.2, 0.2, 0.1, 0.1, 0.3], [0.95, 0.94, 0.97, 0.99, 0.98]), ([0.5], [0.8])]
+    cases += [(rng.integers(5, 60, n) / 100, rng.integers(300, 359, n) / 359) for n in (6, 30, 30)]
+    for losses, tests in cases:
+        losses, tests = list(map(float, losses)), list(map(float, tests))
+        def chosen(best): return np.array([tests[best(losses[:n])] for n in range(1, len(losses) + 1)])
+        first = lambda seen: int(np.argmin(seen))
+        right, got = chosen(first), fn(losses, tests)
+        if got.shape != right.shape: raise Wrong(f"for {len(losses)} queries yours gives {'one number' if got.ndim == 0 else f'{got.size} numbers'}, and one is asked for after each query.", "The curve begins with the first cell, which is chosen for want of another.")
+        if np.allclose(got, right, atol=1e-9): continue
+        k = int(np.flatnonzero(~np.isclose(got, right, atol=1e-9))[0])
+        case = f"losses {_show([round(x, 2) for x in losses[:k + 1]])}, test accuracies {_show([round(x, 3) for x in tests[:k + 1]])}: after query {k + 1} the chosen cell has {right[k]:.3f}, and yours says {got[k]:.3f}"
+        same = lambda other: np.allclose(got, other, atol=1e-9)
+        if same(np.maximum.accumulate(tests)): raise Wrong(case + ": that is the best test accuracy so far, which the search hasn't seen.", "By which of the two lists may a search choose? The curve can fall.")
+        if same(chosen(lambda seen: int(np.argmax(seen)))): raise Wrong(case + ": you choose the largest loss.", "Losses are minimised everywhere in this course.")
+        if same(tests): raise Wrong(case + ": that is the cell of this query, chosen or not.", "What does a search choose when the last cell was worse than an earlier one?")
+        if same(np.minimum.accumulate(losses)) or same(1 - np.minimum.accumulate(losses)): raise Wrong(case + ": that is the signal of the chosen cell.", "The loss says which cell is chosen; the other list says what it is worth.")
+        if same(np.full(len(tests), tests[first(losses)])) and len(tests) > 1: raise Wrong(case + ": at every query you choose the cell that turns out best in the end.", "After n queries only n losses are known.")
+        if same(chosen(lambda seen: len(seen) - 1 - int(np.argmin(seen[::-1])))): raise Wrong(case + ": of equal losses you take the later.", "Is an equal loss an improvement?")
+        raise Wrong(case + ".", "Which cell has the smallest loss among the first n? The earlier one if there are two.")
+    return "The curve of what counts may fall though that of the signal never does; whoever shows a running maximum of test accuracies has searched on the test set."
+
+# %% ../nbs/17_checks.ipynb #0b41ba38
+@exercise(lesson=12, form="a number")
+def parent_chance(fn):
+    "The chance of a cell to win evolution's tournament."
+    for rank, n, s in [(2, 10, 3), (1, 10, 3), (10, 10, 3), (4, 10, 3), (1, 100, 25), (7, 100, 25), (3, 5, 1), (2, 2, 4), (1, 1, 3)]:
+        right, got = ((n - rank + 1)**s - (n - rank)**s) / n**s, fn(rank, n, s)
+        near = lambda other: abs(got - other) < 1e-6
+        if near(right): continue
+        case = f"rank {rank} of {n}, {s} in the tournament: the chance is {right:.4g}, and yours is {got:.4g}"
+        if near(math.comb(n - rank, s - 1) / math.comb(n, s) if s <= n else -1): raise Wrong(case + ": you draw without repetition.", "The lesson's tournament draws each of its members from the whole population.")
+        if near((rank**s - (rank - 1)**s) / n**s): raise Wrong(case + ": that is the chance of being the *worst* in the tournament.", "Rank 1 is the best. Who becomes the parent?")
+        if near(1 - (1 - 1 / n)**s) or near(s / n): raise Wrong(case + ": that is a chance of being drawn, whatever the others are.", "Being in the tournament isn't enough. What must the other members be?")
+        if near(((n - rank + 1) / n)**s): raise Wrong(case + ": that is the chance that nobody better is drawn, and this cell needn't be in it either.", "Take away the cases in which all members are worse than this cell.")
+        if near(((n - rank) / n)**s): raise Wrong(case + ": that is the chance that all members are worse than this cell.", "It is needed, but so is another one: in how many draws is nobody better?")
+        if near(1 / n): raise Wrong(case + ": all would have the same chance, and that is no selection.", "What does a tournament of one give, and what a tournament of many?")
+        if near(s / n * ((n - rank) / n)**(s - 1)): raise Wrong(case + ": you leave out the draws that hold this cell twice.", "Members are drawn with repetition. It may help to ask when nobody is better, and when everybody is worse.")
+        if rank < n and near(((n - rank)**s - (n - rank - 1)**s) / n**s): raise Wrong(case + f", which is right for rank {rank + 1}.", "Ranks begin with 1.")
+        raise Wrong(case + ".", "In which draws is nobody better than this cell? And in which of those is it missing?")
+    return "In a tournament of three among ten the best has nearly three times an average chance; with 25 among 100 it has more than twenty times, which is how evolution's greed is set."
+
+# %% ../nbs/17_checks.ipynb #af985dd2
+@exercise(lesson=12, form="an array of numbers")
+def expected_step(fn):
+    "The gradient of the expected reward of a softmax policy."
+    rng = np.random.default_rng(12)
+    cases = [([0.4, -0.3], [0.9, 0.8]), ([0, 0, 0, 0, 0], [0.9, 0.8, 0.7, 0.95, 0.2]), ([5, 0, 0], [0.5, 1, 0]), ([1, 2, 3], [0.7, 0.7, 0.7])]
+    cases += [(rng.normal(size=5), rng.random(5)) for _ in range(5)]
+    for logits, rewards in cases:
+        theta, r = np.array(logits, float), np.array(rewards, float)
+        p = np.exp(theta - theta.max()); p /= p.sum()
+        J = p @ r
+        right, got = p * (r - J), fn(theta, r)
+        if got.shape != right.shape: raise Wrong(f"for {len(r)} operations yours gives an array of shape {got.shape}, and the gradient has a number for each logit.", "In which direction does J grow if this logit is raised a little, and the others stay?")
+        near = lambda other: np.allclose(got, other, atol=1e-6)
+        if near(right): continue
+        case = f"logits {_show([round(float(x), 2) for x in theta])}, rewards {_show([round(float(x), 2) for x in r])}: the gradient is {_show([round(float(x), 3) for x in right])}, and yours {_show([round(float(x), 3) for x in got])}"
+        if near(p * r): raise Wrong(case + ": raising one logit makes the others less likely, and that is left out.", "What is subtracted from each reward, in order that a reward that all share moves nothing?")
+        if near(r - J): raise Wrong(case + ": an operation that is hardly ever drawn counts as much as the favourite.", "The step is an expectation. How often is each operation drawn?")
+        if near(-right): raise Wrong(case + ": that goes downhill.", "Rewards are maximised.")
+        if near(p * (r - r.mean())): raise Wrong(case + ": the rewards' plain mean is subtracted.", "What does the policy get on average, which doesn't draw all operations alike?")
+        if near(p * (1 - p) * r): raise Wrong(case + ": that is how the favourite's own press moves its logit. The presses of the others move it, too.", "∂ log p_i/∂θ_k isn't zero for i ≠ k. Sum over all i.")
+        if near(p): raise Wrong(case + ": these are the probabilities.", "How does the expected reward change with each logit?")
+        q = theta / theta.sum() if theta.sum() else theta
+        if near(q * (r - q @ r)): raise Wrong(case + ": you divide the logits themselves by their sum.", "The lesson's policy takes e to the power of each logit first.")
+        raise Wrong(case + ".", "J = Σ pᵢ rᵢ. Write ∇J as the expectation of (r − b)·∇log p, with the b that makes it simple.")
+    return "Each logit moves by its probability times its advantage: what a policy no longer draws, it no longer learns about, and a policy that is sure stands still."
+
+# %% ../nbs/17_checks.ipynb #dcb4d074
+@functools.cache
+def _l12_ends():
+    "Per cell the cell in which steepest descent by the search signal ends, and the losses."
+    from course_lib.nas import digits201
+    table = digits201()
+    L = np.array([table.loss(config) for config in table.space.grid()]).reshape((5,) * 6)
+    here = np.arange(L.size).reshape(L.shape)
+    low, to = L.copy(), here.copy()
+    for axis in range(6):
+        for shift in range(1, 5):
+            loss, cell = np.roll(L, shift, axis), np.roll(here, shift, axis)
+            low, to = np.minimum(low, loss), np.where(loss < low, cell, to)
+    ends = to.ravel()
+    while (ends != to.ravel()[ends]).any(): ends = to.ravel()[ends]
+    return ends, L.ravel()
+
+@prediction(lesson=12, percent=True)
+def basin_guess(guess):
+    "From which share of all cells does steepest descent reach the best cell?"
+    ends, losses = _l12_ends()
+    share = float((ends == losses.argmin()).mean())
+    top = float((np.argsort(np.argsort(losses, kind="stable"))[ends] < 100).mean())
+    if guess > share + 0.1: return share, f"Few cells are traps, but 24 neighbours are a small view: most walks end in another of them. Three quarters of them, {top:.0%}, end among the hundred best all the same."
+    if guess < share - 0.05: return share, f"It has the largest basin of all, as one might hope; and {top:.0%} of the walks end among the hundred best."
+    return share, f"The rest end in other local optima, most of them good: {top:.0%} of the walks end among the hundred best."
+
+# %% ../nbs/17_checks.ipynb #0f55fe18
+@prediction(lesson=12, form="a string", choices=["three", "ten", "both"])
+def epochs_guess(guess):
+    "On what to spend 1,000 epochs: many short trainings, few long ones, or both?"
+    from course_lib.nas import digits201
+    df, rng, runs = digits201().df, np.random.default_rng(0), 2000
+    short, long, test = (df[name].to_numpy() for name in ("cheap_valid", "valid", "test"))
+    at = np.arange(runs)
+    def mean(n, k, first, then):
+        "Draw n, keep the k best by the first signal, choose by the second."
+        drawn = rng.integers(len(test), size=(runs, n))
+        kept = np.take_along_axis(drawn, np.argsort(-first[drawn], axis=1)[:, :k], 1)
+        return float(test[kept[at, then[kept].argmax(1)]].mean())
+    found = {"three": mean(333, 1, short, long), "ten": mean(100, 100, short, long), "both": mean(166, 50, short, long)}
+    best = max(found, key=found.get)
+    return best, "Mean test accuracies: " + ", ".join(f"{name} {value:.2%}" for name, value in found.items()) + ". A cheap signal is good at telling what is bad, and a dear one is needed among what is left: successive halving's idea, with two rungs."
+
+# %% ../nbs/17_checks.ipynb #5f446cae
+@exercise(lesson=12, form="a dict")
+def hundred_queries(fn):
+    "A search of 100 queries against random search, on a table whose operations are shuffled."
+    from course_lib.cells import EDGES, OPS_201
+    from course_lib.nas import digits201
+    table = digits201()
+    order = np.sort([table.loss(config) for config in table.space.grid()])
+    mine, other = [], float(np.mean(np.searchsorted(order, np.random.default_rng(0).choice(order, (5000, 100)).min(axis=1)) / len(order)))
+    for seed in range(30):
+        rng = np.random.default_rng([12, seed])
+        hidden, asked = {edge: dict(zip(OPS_201, rng.permutation(OPS_201).tolist())) for edge in EDGES}, {}
+        def ask(config):
+            "The loss of a cell under its hidden name."
+            if not isinstance(config, dict) or set(config) != set(EDGES) or not all(isinstance(op, str) and op in OPS_201 for op in config.values()): raise Wrong(f"your search asked for {_show(config)}, which isn't a configuration.", "A dict from each edge in EDGES to an operation in OPS_201, a plain string.")
+            key = tuple(str(config[edge]) for edge in EDGES)
+            if key not in asked:
+                if len(asked) == 100: raise Wrong("your search asked for a 101st cell.", "Cells that were asked for before are free. Count the different ones.")
+                asked[key] = table.loss({edge: hidden[edge][op] for edge, op in zip(EDGES, key)})
+            return asked[key]
+        found = fn(ask, np.random.default_rng(seed))
+        if set(found) != set(EDGES): raise Wrong(f"your search returns {_show(found)}, and a configuration is asked for.", "A dict from each edge in EDGES to an operation: the cell that it chose.")
+        key = tuple(str(found[edge]) for edge in EDGES)
+        if not asked: raise Wrong("your search returned a cell without asking for any.", "What it can know of these cells it must learn from `ask`: the operations' names are shuffled in the check.")
+        if key not in asked: raise Wrong("your search returns a cell that it never asked for.", "Of the cells whose loss it knows, which should it choose?")
+        if asked[key] > min(asked.values()): raise Wrong(f"your search returns a cell with a loss of {asked[key]:.3f}, and had asked for one with {min(asked.values()):.3f}.", "Keep the best cell, also when the search moves on.")
+        mine.append(np.searchsorted(order, asked[key]) / len(order))
+    share = float(np.mean(mine))
+    figures = f"on average {share:.2%} of all cells have a better signal than its choice, {other:.2%} with random search (30 seeds, {len(asked)} queries in the last run)"
+    if share <= other / 3: return f"{figures}. All it used is that neighbours are alike: which operation is which, it couldn't know."
+    if len(asked) < 50: raise Wrong(f"{figures}; the target is a third of random search's. Your search uses few of its queries.", "What could it do when it is stuck, with queries left?")
+    if share > 0.5 * other: raise Wrong(f"{figures}; the target is a third of random search's. With luck, drawing at random comes as far.", "What do you know about a cell that differs from a good one on a single edge?")
+    raise Wrong(f"{figures}; the target is a third of random search's.", "Where does it lose queries: on cells around a poor one, or by staying where nothing gets better?")
 
 # %% ../nbs/17_checks.ipynb #de697dd0
 @exercise(lesson=13, form="a number")
