@@ -7,7 +7,7 @@ __all__ = ['check', 'NotYet', 'Wrong', 'Verdict', 'TimeUp', 'time_limit', 'as_fo
            'Prediction', 'prediction', 'progress_file', 'progress']
 
 # %% ../nbs/17_checks.ipynb #bfae43ce
-import copy, ctypes, difflib, functools, html, json, linecache, math, numbers, os, reprlib, signal, tempfile, threading, time, traceback
+import copy, ctypes, difflib, functools, json, linecache, math, numbers, os, reprlib, signal, tempfile, threading, time, traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,9 +120,10 @@ def as_form(
 ): # `x` as a plain Python value, NumPy array or tensor of that form
     "`x` in the form asked for. Raises `NotYet` for `...`, and `Wrong` for what doesn't fit."
     if x is ...: raise NotYet("`...` still stands where your answer goes.")
-    if x is None and form != "anything": raise Wrong(f"{who} None where {form} is asked for.", "Is there a `return` on every way through the function? A `print` doesn't return anything.")
+    returned = who.endswith("returns")
+    if x is None and form != "anything": raise Wrong(f"{who} None where {form} is asked for.", "Is there a `return` on every way through the function? A `print` doesn't return anything." if returned else f"Write {form}.")
     try: return _forms[form](x)
-    except Exception: raise Wrong(f"{who} {_article(x)}, {_show(x)}, where {form} is asked for.", "Look at the last line of the function's docstring: it says what comes back.") from None
+    except Exception: raise Wrong(f"{who} {_article(x)}, {_show(x)}, where {form} is asked for.", "The function's docstring says what comes back." if returned else f"Write {form}.") from None
 
 # %% ../nbs/17_checks.ipynb #0032fe0b
 def _empty(fn):
@@ -295,12 +296,11 @@ class _Table:
             yield lesson, f"{lesson:02}_{name}", [(e.name, f"{lesson:02}.{e.name}" in self.done) for e in check if e.lesson == lesson]
     def __repr__(self):
         return "\n".join(f"{stem:18} {sum(d for _, d in marks)} of {len(marks)}" for _, stem, marks in self.rows())
-    def _repr_html_(self):
-        link = lambda folder, stem, text: f'<a href="{folder}{stem}.ipynb">{text}</a>'
-        mark = lambda name, done: f'<span title="{html.escape(name)}">{"●" if done else "○"}</span>'
-        body = "".join(f"<tr><td>{link('', stem, stem)}</td><td>{link('exercises/', stem, 'exercises')}</td><td>{' '.join(mark(*m) for m in marks)}</td>"
-                       f"<td>{sum(d for _, d in marks)} of {len(marks)}</td><td>{link('solutions/', stem, 'solutions')}</td></tr>" for _, stem, marks in self.rows())
-        return f"<table><tr><th>lesson</th><th>to do</th><th>checks</th><th>passed</th><th>afterwards</th></tr>{body}</table>"
+    def _repr_markdown_(self):
+        "Links that work beside the front page."
+        rows = [f"| [{stem}]({stem}.ipynb) | [exercises](exercises/{stem}.ipynb) | {' '.join('●' if d else '○' for _, d in marks)} | {sum(d for _, d in marks)} of {len(marks)} | [solutions](solutions/{stem}.ipynb) |"
+                for _, stem, marks in self.rows()]
+        return "\n".join(["| lesson | to do | checks | passed | afterwards |", "|---|---|---|---|---|", *rows])
 
 def progress(
     live=False, # go on looking at the file, and change the table when it changes
@@ -343,7 +343,7 @@ def rows_for_luck(fn):
         if got > right and expected_best(m, max(got - 1, 1), p) - p <= luck: raise Wrong(case + f": with yours the luck is {expected_best(m, got, p) - p:.4f}, which is enough, but not the smallest such number.", "Does your search step over the first number that is large enough?")
         if 0 < got < right: raise Wrong(case + f": with yours the winner's score is {expected_best(m, got, p):.4f}, so its luck is {expected_best(m, got, p) - p:.4f}, still above {luck:g}.", "Luck is what the winner shows above what it is worth. Does your search stop one step too early?")
         raise Wrong(case + ".", "Try it with `expected_best`: what is the luck at your number of rows, and at one row less?")
-    return f"Half the luck takes about four times the rows: {smallest(100, 0.5, 0.1)} for 0.1 among 100 coin tossers, {smallest(100, 0.5, 0.05)} for 0.05. And good models need fewer rows than coin tossers, because their scores scatter less."
+    return f"Half the luck takes about four times the rows: {smallest(100, 0.5, 0.1)} for 0.1 among 100 coin tossers, {smallest(100, 0.5, 0.05)} for 0.05. Good models need fewer, because their scores scatter less."
 
 # %% ../nbs/17_checks.ipynb #4f8170c9
 def _l01_families(n, pairs):
@@ -371,7 +371,7 @@ def copies_together(fn):
             raise Wrong(f"{case}, rows {j} and {i} both got {got[i]:g}, though one of them has no copy at all.", "Do the numbers that you give to families also occur as numbers of single rows?")
         if mixed:
             j, i = mixed[0]
-            raise Wrong(f"{case}, rows {i} and {j} both got {got[i]:g}, though no chain of pairs leads from one to the other.", "Having *some* copy in common with nobody isn't a bond: each family needs a number of its own.")
+            raise Wrong(f"{case}, rows {i} and {j} both got {got[i]:g}, though no chain of pairs leads from one to the other.", "Having a copy somewhere isn't a bond yet: each family needs a number of its own.")
     return "Being a copy is passed on: two rows that nobody compared belong together when a third one links them. One torn family is a leak."
 
 # %% ../nbs/17_checks.ipynb #7a1a68a7
@@ -389,7 +389,7 @@ def _l01_folds(x, y, folds, k, look="train", score="test", ends=-1):
 @exercise(lesson=1, form="a number")
 def columns_within_folds(fn):
     "Cross-validation whose choice of columns is made within the folds."
-    for seed, n, d, k, n_folds, signal in [(11, 100, 800, 20, 5, 0), (12, 90, 500, 10, 3, 0), (13, 120, 300, 8, 4, 0.6)]:
+    for seed, n, d, k, n_folds, signal in [(30, 100, 800, 20, 5, 0), (12, 90, 500, 10, 3, 0), (13, 120, 300, 8, 4, 0.6)]:
         rng = np.random.default_rng(seed)
         y = rng.permutation(np.arange(n) % 2)
         x = rng.normal(size=(n, d)); x[:, :3] += signal * y[:, None]
@@ -551,8 +551,8 @@ def kept_share(fn):
     "Of those that are best in the end, the share that a rung keeps."
     from scipy.stats import spearmanr
     rng, cases = np.random.default_rng(40), []
-    for n, R, budget, eta in [(9, 9, 3, 3), (27, 27, 9, 3), (20, 10, 1, 2), (30, 20, 5, 4), (27, 27, 27, 3), (32, 8, 2, 2)]:
-        curves = rng.normal(size=(n, R)).cumsum(1) * 0.2 + rng.normal(size=(n, 1))
+    for n, R, budget, eta in [(9, 9, 3, 3), (27, 27, 9, 3), (20, 10, 1, 2), (30, 20, 5, 4), (27, 27, 20, 3), (32, 8, 2, 2)]:
+        curves = rng.normal(size=(n, R)).cumsum(1) + rng.normal(size=(n, 1))
         cases.append((curves - curves.min() + 0.1, budget, eta))
     best = lambda curves, column, k: set(np.argsort(curves[:, column])[:k])
     def share(curves, budget, eta, shift=1, sign=1, over=None):
@@ -650,7 +650,7 @@ def goes_on(fn):
         if len(set(rows)) < k: raise Wrong(f"yours names a configuration twice: {rows}.", "Who goes on takes one place.")
         if not all(-n <= row < n for row in rows): raise Wrong(f"there are {n} rows, with positions from 0 to {n - 1}, and yours names {max(rows)}.", "The rows are those of the configurations that are still there; their numbers begin at 0 on every rung.")
         return rows
-    now, mine = halve(lambda curves, k: np.argsort(curves[:, -1])[:k]), halve(checked)
+    mine, now = halve(checked), halve(lambda curves, k: np.argsort(curves[:, -1])[:k])
     figures = f"mean regret {mine[1]:.2f} on boosting, where halving's own rule has {now[1]:.2f}, and {mine[0]:.3f} on the formula"
     if np.allclose(mine, now): raise Wrong(f"{figures}: yours chooses as halving does, by the loss at the last budget.", "Two curves are at the same height. One is flat and the other still falls: which would you keep?")
     if mine[1] > 0.75 * now[1] and mine[0] > 0.03: raise Wrong(f"{figures}: both are too high. Does your rule prefer large losses, or does it not look at them?", "Try it on two curves whose end you know.")
@@ -2090,3 +2090,135 @@ def my_rule(fn):
         raise Wrong(f"{found}, {np.mean(yours):.1f}% on average; asked for were 97% on average and none below the median cell's {median:.1f}%. By weight it is " + ", ".join(f"{accuracy(ops):.1f}%" for ops in by_weight) + ".", "A mixture that is cut down to one cell is something that these weights have never met, and what they say of it is unreliable. Can you ask about smaller changes?")
     many = sum(op == "nor_conv_3x3" for ops in cells for op in ops)
     return f"In short, {found}; by weight it is " + ", ".join(f"{accuracy(ops):.1f}%" for ops in by_weight) + f", and six 3×3 convolutions have {accuracy(['nor_conv_3x3'] * 6):.1f}% without a search. Of your 18 operations {many} are 3×3 convolutions: ask yourself whether your rule chooses, or has found a long way to write that cell down."
+
+# %% ../nbs/17_checks.ipynb #91dcfbeb
+@exercise(lesson=15, form="a number")
+def mean_over_clock(fn):
+    "The mean over the clock of what counted."
+    rng = np.random.default_rng(15)
+    cases = [([0, 10, 30], [0.9, 0.1, 0.02], 60), ([0, 20, 55, 70], [0.9, 0.05, 0.03, 0.0], 60), ([0], [0.9], 10), ([0, 2], [0.9, 0.5], 2.5), ([0, 5, 10, 40], [0.9, 0.2, 0.25, 0.1], 60)]
+    cases += [(np.r_[0, np.sort(rng.uniform(0, 90, 8))].round(2).tolist(), rng.uniform(0, 0.9, 9).round(3).tolist(), 60) for _ in range(4)]
+    for seconds, losses, budget in cases:
+        t, y = np.array(seconds, float), np.array(losses, float)
+        inside = t < budget
+        ends = np.minimum(np.r_[t[1:], budget], budget)[inside]
+        t, y, all_t, all_y = t[inside], y[inside], t, y
+        right, got = float((y * (ends - t)).sum() / budget), fn(seconds, losses, budget)
+        near = lambda other: abs(got - other) < 1e-6
+        if near(right): continue
+        case = f"seconds {_show(seconds)}, losses {_show(losses)}, budget {budget:g}: the mean is {right:.4f}, and yours is {got:.4f}"
+        if near(all_y.mean()) or near(y.mean()): raise Wrong(case + ": that is the mean of the losses, as if each had counted for as long.", "For how many seconds did each of them count?")
+        if near(right * budget): raise Wrong(case + ": that is the area below the curve, in loss times seconds.", "A mean over the clock has the unit of a loss.")
+        late = np.r_[all_t[1:], max(budget, all_t[-1])] - all_t
+        if all_t[-1] > budget and (near((all_y * late).sum() / late.sum()) or near((all_y * late).sum() / budget) or near((all_y * (np.r_[all_t[1:], budget] - all_t)).sum() / budget)): raise Wrong(case + ": what was handed in after the budget counts in yours, or stretches the clock.", "Late is late.")
+        whole = np.diff(all_t) if len(all_t) > 1 else np.zeros(0)
+        if near((all_y[:-1] * whole).sum() / budget) or (all_t[-1] and near((all_y[:-1] * whole).sum() / all_t[-1])): raise Wrong(case + f": you stop at the last change, after {all_t[-1]:g} seconds.", "What counts between the last best and the end of the budget?")
+        closed = np.append(y, y[-1])
+        if near(float(((closed[1:] + closed[:-1]) / 2 * (ends - t)).sum() / budget)): raise Wrong(case + ": between two moments you draw a straight line.", "What counts stays the same until something better is handed in. Which form has the curve?")
+        if near(float((np.append(y[1:], y[-1]) * (ends - t)).sum() / budget)): raise Wrong(case + ": each loss counts before it was handed in.", "Between the first moment and the second, which of the two losses counts?")
+        if near(y[-1]) or near(y.min()): raise Wrong(case + ": that is what counted in the end.", "A late winner and an early one have the same end. What tells them apart?")
+        raise Wrong(case + ".", "A curve of steps: each loss, times the seconds until the next one or the end of the budget.")
+    return "It is the loss that you have on average if somebody stops the clock without warning, so it pays for being good early."
+
+# %% ../nbs/17_checks.ipynb #cdf1e73a
+@exercise(lesson=15, form="a number")
+def interaction_share(fn):
+    "The share of the variance that two factors explain only together."
+    import itertools
+    import pandas as pd
+    rng = np.random.default_rng(15)
+    for k in range(6):
+        df = pd.DataFrame(list(itertools.product(range(3), range(4), range(2), range(2))), columns=["rate", "cell", "data", "seed"])
+        wa, wb, wab, wc, noise = [(1, 1, 1, 1, 0.3), (0, 0, 1, 0.5, 0.3), (1, 2, 0, 1, 0.5)][k % 3]
+        u, v, w, m = rng.normal(size=3), rng.normal(size=4), rng.normal(size=2), rng.normal(size=(3, 4))
+        df["test"] = wa * u[df.rate] + wb * v[df.cell] + wab * m[df.rate, df.cell] + wc * w[df["data"]] + noise * rng.normal(size=len(df))
+        share = lambda columns: df.groupby(columns).test.transform("mean").var(ddof=0) / df.test.var(ddof=0)
+        a, b, both = share(["rate"]), share(["cell"]), share(["rate", "cell"])
+        right, got = both - a - b, fn(df, "rate", "cell", "test")
+        near = lambda other: abs(got - other) < 1e-6
+        if near(right): continue
+        case = f"alone {a:.3f} and {b:.3f}, the two together {both:.3f}: only together {right:.3f}, and yours is {got:.3f}"
+        if near(both): raise Wrong(case + ": that is all that the two explain, with what each explains alone.", "Which part of it is there without the other factor?")
+        if near(1 - a - b): raise Wrong(case + ": what other factors and luck do is counted in.", "There are more columns in the table than these two. How much do the two explain at all?")
+        every = share(["rate", "cell", "data"])
+        if near(every - a - b) or near(every - a - b - share(["data"])): raise Wrong(case + ": a third factor has part in yours.", "Group by the two factors and nothing else.")
+        if near(-right): raise Wrong(case + ": the sign is turned.", "In a balanced experiment the two together explain at least the sum of what they explain alone.")
+        if near(a * b): raise Wrong(case + ": that is a product of two shares.", "Two factors can explain nothing alone and everything together: the lesson has such a case.")
+        if near(a + b): raise Wrong(case + ": that is what they explain apart.", "How much do the means of the pairs of levels explain beyond it?")
+        if near(both - a) or near(both - b): raise Wrong(case + ": what one of the factors explains alone is still in it.", "There are two main effects.")
+        if near(right * df.test.var(ddof=0)) or near(right * df.test.var(ddof=1)): raise Wrong(case + ": that is a variance and not a share of it.", "Divide by the variance of what was measured.")
+        raise Wrong(case + ".", "`main_effects` of the two factors gives three numbers.")
+    return "What is left beyond the main effects is the part of the result that you can't tune one factor at a time."
+
+# %% ../nbs/17_checks.ipynb #6b1d1e17
+@prediction(lesson=15, low=0.1, high=100)
+def unpaired_guess(guess):
+    "How many times as many seeds does it take if two contestants don't have the same images?"
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.svm import SVC
+    from course_lib.data import digits
+    errors = {"svm": [], "near": []}
+    for seed in range(30):
+        split = digits(seed)
+        for name, model in (("svm", SVC()), ("near", KNeighborsClassifier())):
+            said = model.fit(split.train.x.reshape(-1, 64), split.train.y).predict(split.test.x.reshape(-1, 64))
+            errors[name].append(float((said != split.test.y).mean()))
+    a, b = map(np.array, errors.values())
+    ratio = float((a.var(ddof=1) + b.var(ddof=1)) / (a - b).var(ddof=1))
+    if guess <= 1.1: return ratio, "Some divisions of the images are harder than others, for both alike. On the same images that cancels, and on different ones it doesn't."
+    if guess > 2 * ratio: return ratio, "A part of the spread is each contestant's own, and no pairing takes it away."
+    return ratio, "Much of the spread between seeds is in the images, and the same images are hard for both."
+
+# %% ../nbs/17_checks.ipynb #789590a4
+@functools.cache
+def _l15_experiment():
+    "A table of trainings: rate, width, seed, and the test accuracy."
+    import itertools
+    import pandas as pd
+    import torch
+    from course_lib.data import digits
+    split = digits()
+    (x, y), (test_x, test_y) = [(torch.as_tensor(part.x).flatten(1), torch.as_tensor(part.y)) for part in (split.train, split.test)]
+    rows = []
+    for rate, width, seed in itertools.product((1e-4, 1e-3, 1e-2, 1e-1, 1.0), (4, 16, 64), (0, 1)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = torch.nn.Sequential(torch.nn.Linear(64, width), torch.nn.ReLU(), torch.nn.Linear(width, 10))
+            adam = torch.optim.Adam(net.parameters(), rate)
+            for batch in [b for _ in range(5) for b in torch.randperm(len(x)).split(64)]:
+                adam.zero_grad()
+                torch.nn.functional.cross_entropy(net(x[batch]), y[batch]).backward()
+                adam.step()
+        with torch.no_grad(): rows.append(dict(rate=rate, width=width, seed=seed, test=(net(test_x).argmax(1) == test_y).double().mean().item()))
+    return pd.DataFrame(rows)
+
+@prediction(lesson=15, percent=True)
+def range_guess(guess):
+    "The learning rate's share of the variance if the two extreme rates are left out."
+    from course_lib.augmented import main_effects
+    df = _l15_experiment()
+    wide, narrow = (main_effects(rows, ["rate", "width"], "test") for rows in (df, df[df.rate.between(5e-4, 0.5)]))
+    figures = f"The width has {narrow.width:.0%} now, and had {wide.width:.0%} with all five rates, where the rate had {wide.rate:.0%}."
+    if guess > narrow.rate + 0.15: return float(narrow.rate), f"{figures} Nearly all of the rate's share came from two rates that hardly train anything."
+    if guess < narrow.rate - 0.05: return float(narrow.rate), f"{figures} Two decades of rates still matter a little."
+    return float(narrow.rate), f"{figures} No training was changed: a share of the variance is a statement about the levels that were chosen."
+
+# %% ../nbs/17_checks.ipynb #c3be3cb8
+@exercise(lesson=15, seconds=20)
+def quick_contestant(fn):
+    "A contestant for digits with one second on the clock, against the finder's test error after two."
+    from course_lib.augmented import contest
+    from course_lib.data import digits
+    def mine(attempt): return fn.answer(attempt)
+    standings = contest(dict(mine=mine), digits, budget=1, seeds=range(5), progress=False)
+    row, ends = standings.table().loc["mine"], standings.df[standings.df.event == "end"]
+    how = ends.note.mode()[0]
+    if (standings.df[standings.df.event == "submitted"].groupby("seed").size() == 1).any():      # in some seed nothing but the guess
+        if _unfinished(fn.answer): raise NotYet("`...` still stands where your answer goes.")
+        if how == "out of budget": raise Wrong(f"nothing counts but the guess, {row.test:.1%} wrong: what your contestant handed in came after the second was over.", "What can be handed in early, before something better takes its time?")
+        if how != "finished": raise Wrong(f"nothing counts but the guess, {row.test:.1%} wrong: your contestant raised {how}.", "Try it out: contest({\"mine\": quick_contestant}, digits, budget=1), and look at the notes.")
+        raise Wrong(f"nothing counts but the guess, {row.test:.1%} wrong: your contestant has handed in nothing that is better.", "attempt.submit takes a function from images to classes, and images come as N×1×8×8.")
+    figures = f"{row.test:.1%} of the test images wrong after {row['at']:.2g} seconds, mean of five seeds"
+    if row.valid < 0.002: raise Wrong(f"{figures}, and {row.valid:.1%} of the validation images. It was trained on the images that should choose.", "attempt.train is what to learn from. Nothing can be chosen with images that were learned by heart.")
+    if row.test >= 0.019: raise Wrong(f"{figures}; the target is less than 1.9%, what the finder has after two seconds.", "On a thousand small images, which models did people use before they had networks? A second is enough to try several with their defaults.")
+    return f"{figures}; the finder has 1.9% after two seconds. What a person knows about the data can be worth a minute of searching."
