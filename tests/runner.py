@@ -87,11 +87,3 @@ def work():
 def slowness():
     "How many times as long as there `work` takes here and now, and at least 1: limits in seconds mean that machine's."
     return max(1, sorted(work() for _ in range(3))[1] / REFERENCE)
-
-
-from contextlib import contextmanager
-@contextmanager
-def running(command, project, lessons):  # until test_wheel.py is changed
-    both()
-    started = {lesson: queue(run, command, project, lesson) for lesson in lessons}
-    yield lambda lesson: started[lesson].result()

@@ -20,7 +20,7 @@ scripts = sorted(path.stem for path in FOLDER.glob("*.py") if any(line.startswit
 def checks():
     "One process with COURSE_DATA and one without check all tables; what each script said, by data and name."
     without = {key: value for key, value in os.environ.items() if key != "COURSE_DATA"}
-    command = [sys.executable, ROOT / "tests" / "tables.py", *(FOLDER / f"{name}.py" for name in scripts)]
+    command = [sys.executable, ROOT / "tests" / "checking.py", *(FOLDER / f"{name}.py" for name in scripts)]
     at_work = {data: subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
                for data, env in [("with COURSE_DATA", dict(os.environ)), ("without COURSE_DATA", without)] if data in DATA}
     said = {}

@@ -1,16 +1,12 @@
 """Both distributions: what is in them, and that they work where nothing else is installed, with the newest libraries they allow.
 
-`make test` installs the wheel. With ALL=1 the source distribution is installed too, and an environment that also has nbdev 3 runs the
-notebooks, from a copy without course_lib. The environments are kept in .cache/ and made again when the requirements change; `make clean` removes them."""
-
-import shutil
+`make test` installs the wheel. With ALL=1 the source distribution is installed too.
+The environments are kept in .cache/ and made again when the requirements change; `make clean` removes them."""
 
 import pytest
 
 import release
-from notebooks import ROOT, lessons
 from release import elsewhere, environment
-from runner import running
 
 KINDS = ["sdist", "wheel"]
 INSTALLED = [pytest.param("sdist", marks=pytest.mark.full(only=True)), "wheel"]
@@ -51,21 +47,3 @@ def test_public_names(kind, pythons): print(elsewhere(pythons(kind), "public_nam
 
 @pytest.mark.parametrize("kind", INSTALLED)
 def test_smoke(kind, pythons): print(elsewhere(pythons(kind), "smoke.py"))
-
-
-@pytest.fixture(scope="module")
-def result_with_nbdev3(dists, tmp_path_factory, request):
-    python = environment("nbdev3", dists["wheel"], extra="[lab]", also=["nbdev>=3"])
-    project = tmp_path_factory.mktemp("project")
-    for folder in "nbs", "benchmarks": shutil.copytree(ROOT / folder, project / folder)
-    shutil.copy(ROOT / "pyproject.toml", project)
-    asked = [item.callspec.params["lesson"] for item in request.session.items if getattr(item, "originalname", "") == "test_notebook_with_nbdev3"]
-    with running(python.parent / "nbdev-test", project, asked) as result: yield result
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("lesson", lessons())
-def test_notebook_with_nbdev3(lesson, result_with_nbdev3, record_property):
-    seconds, _, wrong = result_with_nbdev3(lesson)
-    record_property("seconds", seconds)
-    if wrong: pytest.fail(wrong, pytrace=False)
