@@ -298,7 +298,7 @@ class _Table:
         return "\n".join(f"{stem:18} {sum(d for _, d in marks)} of {len(marks)}" for _, stem, marks in self.rows())
     def _repr_markdown_(self):
         "Links that work beside the front page."
-        rows = [f"| [{stem}]({stem}.ipynb) | [exercises](exercises/{stem}.ipynb) | {' '.join('●' if d else '○' for _, d in marks)} | {sum(d for _, d in marks)} of {len(marks)} | [solutions](solutions/{stem}.ipynb) |"
+        rows = [f"| [{stem}]({stem}.ipynb) | | | | |" if not marks else f"| [{stem}]({stem}.ipynb) | [exercises](exercises/{stem}.ipynb) | {' '.join('●' if d else '○' for _, d in marks)} | {sum(d for _, d in marks)} of {len(marks)} | [solutions](solutions/{stem}.ipynb) |"
                 for _, stem, marks in self.rows()]
         return "\n".join(["| lesson | to do | checks | passed | afterwards |", "|---|---|---|---|---|", *rows])
 
@@ -477,6 +477,128 @@ def winners_worth(fn):
     if np.ptp(own - got) < 1e-6: raise Wrong(f"you take {np.mean(own - got):.3f} off every winner's score. On 40 rows the luck is {(own - truth)[rows == 40].mean():.3f} on average, on 300 rows {(own - truth)[rows == 300].mean():.3f}.", "What does the luck depend on? Let the table of hits tell you how much it is.")
     if error > naive / 2: raise Wrong(f"on average yours is off by {error:.3f}, where the winner's own score is off by {naive:.3f}; half of that, {naive / 2:.3f}, was asked for. Yours errs by {off(0):+.3f} for equally good trees on 40 rows, {off(1):+.3f} for different depths, {off(2):+.3f} on 300 rows.", "One division of the rows is a single draw, with noise of its own. What could be repeated many times?")
     return f"Off by {error:.3f} on average over twelve pools, where the winner's own score is off by {naive:.3f}. Rows that have chosen still know much about the winner, if those that choose and those that score change places often enough."
+
+# %% ../nbs/17_checks.ipynb #dc84ab6f
+@exercise(lesson=2, form="a number")
+def int_chance(fn):
+    "How often an Int draws one of its values."
+    def right(k, low, high, log):
+        s = math.log if log else float
+        return (s(k + 0.5) - s(k - 0.5)) / (s(high + 0.5) - s(low - 0.5))
+    rng = np.random.default_rng(0)
+    cases = [(1, 1, 4, False), (2, 1, 4, False), (8, 1, 64, True), (1, 1, 64, True), (64, 1, 64, True)]
+    for _ in range(8):
+        low, high = sorted(rng.integers(1, 200, 2).tolist()); high += 3
+        cases.append((int(rng.integers(low, high + 1)), low, high, bool(rng.integers(2))))
+    for k, low, high, log in cases:
+        got, wanted = fn(k, low, high, log), right(k, low, high, log)
+        if math.isclose(got, wanted, rel_tol=1e-3): continue
+        s, near = math.log if log else float, lambda x: math.isclose(got, x, rel_tol=1e-4)
+        case = f"for {k} from Int({low}, {high}{', log=True' if log else ''}) yours gives {got:.4g}, and it is drawn with a chance of {wanted:.4g}"
+        if log and near(1 / (high - low + 1)): raise Wrong(case + ": you give every whole number the same chance, though on a log axis the stretches differ in length.", "How long is the stretch of 1 in logs, and how long is that of 64?")
+        if near((s(min(k + 0.5, high)) - s(max(k - 0.5, low))) / (s(high) - s(low))): raise Wrong(case + ": you cut the axis off at the two bounds, which leaves the first and the last number half a stretch. That is the fault of the naive space.", "Where does an Int's axis begin, if 1 is to own a whole stretch?")
+        if near((s(k + 0.5) - s(k - 0.5)) / (s(high) - s(low))): raise Wrong(case + ": your stretches are right, and their sum is more than your axis, which ends at the two bounds.", "Add your chances up over all values. Which length would make them add up to 1?")
+        if near((s(k + 1) - s(k)) / (s(high + 1) - s(low))): raise Wrong(case + f": you give {k} what lies between {k} and {k + 1}, as if numbers were rounded down.", "Between which two numbers does everything round to k?")
+        raise Wrong(case + ".", "A chance is the length of a stretch, divided by the length of the whole axis, both on the parameter's own scale.")
+    return f"Int(1, 64, log=True) draws a 1 in {right(1, 1, 64, True):.0%} of all cases and a 64 in {right(64, 1, 64, True):.1%}: a log axis treats factors alike, so single large numbers become rare."
+
+# %% ../nbs/17_checks.ipynb #28d4d20a
+@exercise(lesson=2, form="a dict")
+def mixed_child(fn):
+    "A child of two configurations of a space with conditions."
+    from course_lib.spaces import Choice, Float, Int, Space
+    space = Space(lr=Float(1e-6, 10, log=True), opt=Choice("adam", "sgd"), momentum=Float(0, 1, when=dict(opt="sgd")), plan=Choice("flat", "cosine"),
+                  warm=Int(1, 9, when=dict(opt="sgd", plan="cosine")), depth=Int(1, 4))
+    rng = np.random.default_rng(1)
+    a, b = dict(lr=0.1, opt="sgd", momentum=0.75, plan="flat", depth=2), dict(lr=1e-3, opt="adam", plan="cosine", depth=3)
+    cases = [(a, b, [True, False, True, False, False, True]), (b, a, [True, False, True, True, True, True]), (b, a, [False, False, True, True, True, False])]
+    cases += [(space.sample(rng), space.sample(rng), rng.integers(0, 2, 6).astype(bool).tolist()) for _ in range(40)]
+    def vector(a, b, from_a, fill=True):
+        va, vb = space.encode(a), space.encode(b)
+        v = np.where(from_a, va, vb)
+        if fill: v = np.where(np.isnan(v), np.where(from_a, vb, va), v)
+        return space.decode(np.where(np.isnan(v), 0.5, v))
+    def same(x, y): return x.keys() == y.keys() and all(math.isclose(x[k], y[k], rel_tol=1e-6, abs_tol=1e-9) if isinstance(y[k], float) and isinstance(x[k], (int, float)) else x[k] == y[k] for k in y)
+    for a, b, from_a in cases:
+        got, wanted = fn(space, a, b, from_a), vector(a, b, from_a)
+        if same(got, wanted): continue
+        picked = ", ".join(name for name, take in zip(space, from_a) if take) or "nothing"
+        case = f"with a = {a}, b = {b} and {picked} from a, yours is {got}"
+        if same(got, vector(b, a, from_a)): raise Wrong(case + ": a and b have changed places.", "A truth in `from_a` means: from a.")
+        if same(got, vector(a, b, from_a, fill=False)): raise Wrong(case + f", where {wanted} is asked for: you went to the middle of an axis although the other parent has a value there.", "Whom do you ask first when an entry is NaN?")
+        try: space.check(got)
+        except ValueError as e:
+            if "inactive" in str(e): raise Wrong(case + f". That isn't in the space: {e} You have kept a value whose condition the child doesn't meet.", "Which function of a Space leaves out by itself what is inactive?") from None
+            if "missing" in str(e): raise Wrong(case + f". That isn't in the space: {e} The child has become active where the parent that you asked isn't.", "What do you take if the one parent has no such value, and what if neither has?") from None
+            raise Wrong(case + f". That isn't in the space: {e}", "The values themselves should be those of a or b.") from None
+        raise Wrong(case + f", where {wanted} is asked for.", "Look at the two vectors, `space.encode(a)` and `space.encode(b)`, and choose entry by entry.")
+    return "On vectors of a fixed length mixing is choosing entry by entry, and `decode` leaves out what isn't active. Evolution in lesson 12 and every model in lesson 05 lean on that."
+
+# %% ../nbs/17_checks.ipynb #619872d8
+def _l02_error(lr, momentum=0.9, scale=1, hidden=1, seed=0):
+    "Lesson 02's training: validation error after sixty steps."
+    import torch
+    from course_lib.data import digits
+    from torch import nn
+    data = _l02_error.data = getattr(_l02_error, "data", None) or digits().tensors()
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), *[layer for _ in range(hidden - 1) for layer in (nn.Linear(32, 32), nn.ReLU())], nn.Linear(32, 10))
+        opt = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum)
+        for batch in torch.randperm(len(data.train.y)).repeat(10).split(64)[:60]:
+            loss = nn.functional.cross_entropy(model(scale * data.train.x[batch]), data.train.y[batch])
+            opt.zero_grad(); loss.backward(); opt.step()
+        with torch.no_grad(): return (model(scale * data.valid.x).argmax(1) != data.valid.y).double().mean().item()
+
+@prediction(lesson=2, percent=True, seconds=40)
+def narrowed_guess(guess):
+    "The share of useful tries after the space has been narrowed to 0.001 to 1."
+    rates = 10 ** np.random.default_rng(2).uniform(-3, 0, 80)
+    measured = float(np.mean([_l02_error(lr, seed=seed) < 0.2 for seed, lr in enumerate(rates)]))
+    why = f"The useful rates fill about 31% of seven decades, so about {0.31*7:.1f} decades; of three decades, that is {0.31*7/3:.0%}."
+    if guess < 0.5: return measured, f"{why} Less would mean that useful rates lie outside the three decades, and the lesson's plot shows hardly any there."
+    if guess > 0.85: return measured, f"{why} The edges of the narrower space are still useless: rates near 0.001 are too small, and a rate of 1 is too large."
+    return measured, why
+
+# %% ../nbs/17_checks.ipynb #0b9ed8c2
+def _l02_different(space, real, n, rounds, seed):
+    "Average number of different experiments among `n` random configurations."
+    rng = np.random.default_rng(seed)
+    return float(np.mean([len({real(space.sample(rng)) for _ in range(n)}) for _ in range(rounds)]))
+
+@prediction(lesson=2, choices=("fewer", "about as many", "more"), seconds=40)
+def condition_guess(guess):
+    "Does a condition bring more different experiments into random draws?"
+    from course_lib.spaces import Choice, Int, Space
+    def real(c): return (c["depth"], c["opt"], *(c.get(k) for k in ("momentum", "nesterov") if c["opt"] == "sgd"))
+    def made(when): return Space(depth=Int(1, 4), opt=Choice("adam", "sgd"), momentum=Choice(0, 0.5, 0.9, 0.99, when=when), nesterov=Choice(True, False, when=when))
+    flat, with_when = (_l02_different(made(when), real, 36, 200, seed) for seed, when in enumerate((None, dict(opt="sgd"))))
+    measured = "fewer" if with_when < flat - 1 else "more" if with_when > flat + 1 else "about as many"
+    return measured, f"On average {flat:.1f} of 36 draws were different experiments without the condition, and {with_when:.1f} with it: half of the draws are Adam in both spaces, and Adam has four experiments. What a condition saves is in the list of all configurations: 36 and not 64."
+
+# %% ../nbs/17_checks.ipynb #da2911ac
+@exercise(lesson=2, form="anything", seconds=60)
+def narrow_space(fn):
+    "A space of one's own for three tasks: five tries against ten in the wide one."
+    from course_lib.spaces import Float, Space
+    wide, mine = Space(lr=Float(1e-6, 10, log=True), momentum=Float(0, 0.99)), fn()
+    if not isinstance(mine, Space): raise Wrong(f"your function returns {_article(mine)} where a Space is asked for.", "Return the space itself: `Space(lr=…, momentum=…)`.")
+    if set(mine) != {"lr", "momentum"}: raise Wrong(f"your space has the parameters {', '.join(mine)}, and the training takes lr and momentum.", "A value that you don't want to search can be a Constant.")
+    tasks = {"the network of the lesson": {}, "inputs ten times as large": dict(scale=10), "three hidden layers": dict(hidden=3)}
+    def mean_best(space, n, task): return float(np.mean([min(_l02_error(seed=seed, **task, **space.sample(np.random.default_rng([seed, k]))) for k in range(n)) for seed in range(6)]))
+    yours = {name: mean_best(mine, 5, task) for name, task in tasks.items()}
+    lr = mine["lr"]
+    if max(yours.values()) > 0.5:
+        worst = max(yours, key=yours.get)
+        raise Wrong(f"on one task, {worst}, the best of five tries has an error of {yours[worst]:.2f} on average: hardly any rate of your space trains it.", f"Your rates are {lr!r}. Where does this task's valley lie in the plot below?")
+    wides = {name: mean_best(wide, 10, task) for name, task in tasks.items()}
+    table = "; ".join(f"{name} {yours[name]:.3f} (wide {wides[name]:.3f})" for name in tasks)
+    for name in tasks:
+        if yours[name] > wides[name] + 0.03:
+            if isinstance(lr, Float) and not lr.log and lr.high > 10 * max(lr.low, 1e-12): raise Wrong(f"best of your five tries and of ten in the wide space: {table}. Your rates are drawn on a linear axis, so most of them lie in its uppermost decade.", "Would you say `ten times as much` or `a bit more` of a learning rate?")
+            raise Wrong(f"best of your five tries and of ten in the wide space: {table}. On one of them, {name}, yours is worse by more than 0.03.", "Is the best rate of that task inside your space, and is a good share of your space useful for it?")
+    if np.mean(list(yours.values())) >= np.mean(list(wides.values())): raise Wrong(f"best of your five tries and of ten in the wide space: {table}. On average yours isn't better.", "Which part of your space helps none of the three tasks?")
+    return f"Five tries of yours against ten in the wide space: {table}. The knowledge halved the budget, with the same darts."
 
 # %% ../nbs/17_checks.ipynb #73d8bed6
 @exercise(lesson=4, form="a list")
