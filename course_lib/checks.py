@@ -600,6 +600,158 @@ def narrow_space(fn):
     if np.mean(list(yours.values())) >= np.mean(list(wides.values())): raise Wrong(f"best of your five tries and of ten in the wide space: {table}. On average yours isn't better.", "Which part of your space helps none of the three tasks?")
     return f"Five tries of yours against ten in the wide space: {table}. The knowledge halved the budget, with the same darts."
 
+# %% ../nbs/17_checks.ipynb #b74d4066
+def _l03_enough(n, hits, top, confidence):
+    "Do `n` random trials bring at least `hits` into the best `top`, with this confidence?"
+    return 1 - sum(math.comb(n, k) * top**k * (1 - top)**(n - k) for k in range(hits)) >= confidence
+
+@exercise(lesson=3, form="a whole number")
+def trials_for_hits(fn):
+    "Random trials needed for several of the best."
+    from course_lib.search import n_trials_for
+    def right(hits, top, confidence): return next(n for n in range(hits, 10_000) if _l03_enough(n, hits, top, confidence))
+    rng = np.random.default_rng(0)
+    for hits, top, confidence in [(3, 0.05, 0.95), (1, 0.05, 0.95), (2, 0.1, 0.9), *zip(rng.integers(2, 6, 3).tolist(), rng.uniform(0.04, 0.3, 3).round(2).tolist(), rng.uniform(0.8, 0.99, 3).round(2).tolist())]:
+        got, wanted = fn(hits, top, confidence), right(hits, top, confidence)
+        if got == wanted: continue
+        case = f"for {hits} hits in the best {top:g} with a confidence of {confidence:g}, yours gives {got} trials, and {wanted} are needed"
+        one = n_trials_for(top, confidence)
+        if hits > 1 and got == hits * one: raise Wrong(case + f": you wait {hits} times for a sure hit. After {one} trials, though, there are often two or more already.", "What is the chance of exactly k hits among n trials?")
+        if hits > 1 and got == one: raise Wrong(case + ": that is the number for a single hit, whatever `hits` is.", "Which numbers of hits are too few, and how likely is each?")
+        if got == math.ceil(hits / top) or got == round(hits / top): raise Wrong(case + f": with {got} trials there are {hits} hits *on average*, and in about half of all searches fewer.", "An average says nothing of confidence. How likely are fewer hits?")
+        if got == right(hits + 1, top, confidence): raise Wrong(case + f": yours bring {hits + 1} hits, one more than was asked for.", f"Is {hits} already enough, or do you count it among the failures?")
+        if hits > 1 and got == right(hits - 1, top, confidence): raise Wrong(case + f": yours bring only {hits - 1} with that confidence.", "Do you leave out a case in which there are too few hits?")
+        raise Wrong(case + ".", "Too few hits means 0, 1, … up to `hits` - 1 of them. Add up their chances and raise n until the rest is enough.")
+    return f"Three of the best twentieth take {right(3, 0.05, 0.95)} trials, and not three times {n_trials_for()}: luck evens out when more is asked for."
+
+# %% ../nbs/17_checks.ipynb #6399ac95
+@exercise(lesson=3, form="a dict")
+def climb(fn):
+    "The next configuration of a climber, made from what was told and from the generator handed over."
+    from course_lib.search import History, Trial
+    from course_lib.spaces import Choice, Int, Space
+    space = Space(a=Int(1, 9), b=Int(1, 9), c=Choice("x", "y"))
+    def history(rows):
+        h = History()
+        for k, (config, loss) in enumerate(rows):
+            t = Trial(k, dict(zip("abc", config)), loss=loss, status="done" if loss < math.inf else "failed")
+            h.add(t); h.told.append(t)
+        return h
+    rng = lambda k: np.random.default_rng(k)
+    empty, failed = history([]), history([((3, 3, "x"), math.inf)])
+    for name, h in {"nothing has been told": empty, "the only trial has failed": failed}.items():
+        try: got = fn(space, h, rng(0))
+        except (NotYet, Wrong): raise
+        except Exception as e: raise Wrong(f"when {name}, yours raises {type(e).__name__}: {_show(str(e))}.", "Where does a climber begin that has no best trial yet?") from None
+        if got not in space: raise Wrong(f"when {name}, yours gives {got}, which isn't a configuration of the space.", "A random configuration is one line.")
+        if all(fn(space, h, rng(k)) == got for k in range(6)): raise Wrong(f"when {name}, yours begins at {got} with every seed.", "Draw it from the generator that is handed over.")
+    h = history([((5, 5, "x"), 0.2), ((2, 8, "y"), 0.9), ((8, 2, "x"), 0.5), ((1, 1, "y"), math.inf)])
+    best, last = h.trials[0].config, h.trials[2].config
+    got = [fn(space, h, rng(k)) for k in range(20)]
+    if got != [fn(space, h, rng(k)) for k in range(20)]: raise Wrong("called twice with the same history and the same seed, yours gives different configurations: it draws from another generator than `rng`, so that a search can't be repeated or resumed.", "Every random decision must come from the argument.")
+    if all(c == got[0] for c in got): raise Wrong(f"yours goes to {got[0]} with every seed, though {len(space.neighbours(best))} neighbours are there.", "Which of the neighbours? Let `rng` decide.")
+    about = {"best": space.neighbours(best), "last": space.neighbours(last), "worst": space.neighbours(dict(a=2, b=8, c="y")), "failed": space.neighbours(dict(a=1, b=1, c="y"))}
+    if any(c not in about["best"] for c in got):
+        stray = next(c for c in got if c not in about["best"])
+        if all(c in about["last"] for c in got): raise Wrong(f"yours gives {stray}, a neighbour of the trial that was done last, {last}; the best is {best}.", "Among the trials that are done, which has the smallest loss?")
+        if all(c in about["failed"] or c in about["worst"] for c in got): raise Wrong(f"yours gives {stray}, next to the worst trial; the best is {best}, with a loss of 0.2.", "Lower is better, and a failed trial has a loss of infinity.")
+        raise Wrong(f"yours gives {stray}, which isn't a neighbour of the best trial, {best}.", "What does `space.neighbours` list?")
+    tried = [((5, 5, "x"), 0.2), *[(tuple(c.values()), 0.5) for c in about["best"]]]
+    h = history(tried[:-1])
+    got = [fn(space, h, rng(k)) for k in range(12)]
+    if any(c in h for c in got): raise Wrong(f"yours gives {next(c for c in got if c in h)}, which has been tried before; one neighbour of the best hasn't.", "`config in history` tells.")
+    h = history(tried)
+    try: got = [fn(space, h, rng(k)) for k in range(12)]
+    except (NotYet, Wrong): raise
+    except Exception as e: raise Wrong(f"when all neighbours of the best have been tried, yours raises {type(e).__name__}: {_show(str(e))}.", "A climber on a summit has to begin anew, somewhere.") from None
+    if any(c not in space for c in got) or all(c == got[0] for c in got): raise Wrong(f"when all neighbours of the best have been tried, yours gives {got[0]}, where a random configuration is asked for.", "A climber on a summit has to begin anew, somewhere.")
+    return "What it decides follows from the history and the numbers handed over, so such a search can be repeated, and taken up again from a journal."
+
+# %% ../nbs/17_checks.ipynb #3b23d76f
+@prediction(lesson=3, percent=True, seconds=60)
+def darts_guess(guess):
+    "How often nine darts come out better than the grid of nine."
+    from course_lib.data import digits
+    from course_lib.spaces import Float, Space
+    from sklearn.svm import SVC
+    split = digits()
+    x, y, xv, yv = split.train.x.reshape(len(split.train.x), -1)[:400], split.train.y[:400], split.valid.x.reshape(len(split.valid.x), -1), split.valid.y
+    def error(config): return float((SVC(**config).fit(x, y).predict(xv) != yv).mean())
+    knobs = Space(gamma=Float(1e-3, 10, log=True), C=Float(1, 1000, log=True))
+    grid = min(error(c) for c in knobs.grid(3))
+    pool, rng = np.array([error(knobs.sample(rng_)) for rng_ in np.random.SeedSequence(3).spawn(150)]), np.random.default_rng(3)
+    best = np.array([rng.choice(pool, 9, replace=False).min() for _ in range(2000)])
+    measured = float((best < grid - 1e-9).mean())
+    why = f"The grid's best error is {grid:.3f}. {(pool < grid - 1e-9).mean():.0%} of single darts are better, and nine of them miss only in {(best >= grid - 1e-9).mean():.0%} of the throws."
+    if guess > measured + 0.15: return measured, f"{why} The grid isn't hopeless: the middle one of its three values of gamma happens to lie near the valley."
+    if guess < measured - 0.15: return measured, f"{why} Nine values of gamma against three: one of them lies in the valley more often than you thought."
+    return measured, why
+
+# %% ../nbs/17_checks.ipynb #9f15130a
+@prediction(lesson=3, low=0.1, high=100)
+def batches_guess(guess):
+    "How many times as long four workers take if each batch of four is waited for."
+    seconds = np.random.default_rng(4).exponential(size=(200, 400))
+    batches = seconds.reshape(200, 100, 4).max(axis=2).sum(axis=1)
+    free = np.zeros((200, 4))
+    for k in range(400): free[np.arange(200), free.argmin(axis=1)] += seconds[:, k]
+    measured = float((batches / free.max(axis=1)).mean())
+    why = f"In a batch of four everybody waits for the slowest, who takes {seconds.reshape(-1, 4).max(axis=1).mean():.2f} average trials."
+    if guess < 1: return measured, f"{why} Waiting can't make anything faster; the number should be at least 1."
+    if guess < 1.5: return measured, f"{why} Where times vary as much as here, most workers idle for half of the time."
+    if guess > 3: return measured, f"{why} Four would mean that three of the workers do nothing at all."
+    return measured, why
+
+# %% ../nbs/17_checks.ipynb #d33f6c2e
+def _l03_landscapes():
+    "Three cheap objectives on one space of three parameters."
+    from course_lib.spaces import Float, Space
+    space = Space(a=Float(1e-3, 10, log=True), b=Float(0, 1), c=Float(0, 1))
+    u = lambda config: space.encode(config)
+    def valley(config): a, b, c = u(config); return (a - 0.63)**2 + 0.02 * (b - 0.3)**2
+    def bowl(config): return float(((u(config) - [0.2, 0.7, 0.55])**2).sum())
+    def ripples(config): v = u(config) - [0.71, 0.34, 0.5]; return float((v**2 + 0.05 * (1 - np.cos(8 * math.pi * v))).sum())
+    return space, dict(valley=valley, bowl=bowl, ripples=ripples)
+
+def _l03_search(propose, space, objective, seed, n=40):
+    "Losses of a search of `n` trials."
+    from course_lib.search import Optimizer
+    class Own(Optimizer):
+        def propose(self, rng): return propose(self.space, self.history, rng)
+    method, losses = Own(space, seed), []
+    for _ in range(n):
+        trial = method.ask()
+        if trial is None: break
+        losses.append(float(objective(trial.config))); method.tell(trial, losses[-1])
+    return losses
+
+@exercise(lesson=3, form="a dict", seconds=60)
+def better_than_darts(fn):
+    "A proposal of one's own, against random search on three landscapes and ten seeds."
+    space, landscapes = _l03_landscapes()
+    if (first := fn(space, _l03_History(), np.random.default_rng(0))) not in space: raise Wrong(f"with an empty history, yours gives {first}, which isn't a configuration of the space.", "Begin with random trials.")
+    if all(fn(space, _l03_History(), np.random.default_rng(k)) == first for k in range(3)): raise Wrong(f"with an empty history, yours begins at {first} with every seed, which is a piece of knowledge about the landscape and no method.", "Draw from `rng`.")
+    own = fn.answer   # a thousand calls and more: without copies of the history
+    def darts(space, history, rng): return space.sample(rng)
+    wins, table = {}, []
+    for name, objective in landscapes.items():
+        yours, random = ([_l03_search(p, space, objective, seed) for seed in range(10)] for p in (own, darts))
+        if yours == random: raise Wrong(f"yours draws the same trials as random search on {name}.", "What do the trials that are done say about where to look?")
+        best, dart = np.array([min(x) for x in yours]), np.array([min(x) for x in random])
+        wins[name] = int((best < dart).sum())
+        table.append(f"{name} {wins[name]} of 10 (median best {np.median(best):.2g} against {np.median(dart):.2g})")
+    said = "Better than the darts: " + ", ".join(table) + "."
+    lost = [name for name, n in wins.items() if n < 8]
+    if lost and "ripples" not in lost: raise Wrong(f"{said} 8 of 10 were asked for on each.", "In a smooth valley a step from the best trial pays. How long are your steps at first, and how long are they at the end?")
+    if lost == ["ripples"]: raise Wrong(f"{said} On the smooth ones yours is good enough, and it sticks in one of the ripples' hollows.", "How could a step get out of a hollow, and how many random trials come first?")
+    if lost: raise Wrong(f"{said} 8 of 10 were asked for on each.", "Start with some random trials, then stay near the best; how near?")
+    return said + " Three landscapes of one kind, with forty trials: on others, darts may still win."
+
+# %% ../nbs/17_checks.ipynb #3cdda16e
+def _l03_History():
+    from course_lib.search import History
+    return History()
+
 # %% ../nbs/17_checks.ipynb #73d8bed6
 @exercise(lesson=4, form="a list")
 def successive_halving(fn):
