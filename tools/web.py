@@ -117,6 +117,10 @@ def prepared(source, faults):
                 if "text/markdown" in data: data["text/markdown"] = moved(data["text/markdown"], source)
         else: cell.source = moved(unfolded(cell.source), source)
         cells.append(cell)
+        tables = [output for output in cell.get("outputs", []) if ".ipynb)" in output.get("data", {}).get("text/markdown", "")]
+        for table in tables:  # links in an output stay as they are, and in a cell of text they lead to the pages
+            cell.outputs.remove(table)
+            cells.append(nbformat.v4.new_markdown_cell(table.data["text/markdown"]))
     title, _, rest = cells[0].source.partition("\n")
     cells[0].source = f"{title}\n\n{actions(source)}\n{rest}"
     if place(source) == "index.ipynb": cells.append(nbformat.v4.new_markdown_cell(contents()))
