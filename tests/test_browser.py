@@ -138,20 +138,29 @@ def photograph(page, name):
         if after - before < 2: return
 
 
+def open_notebook(page, lab, name):
+    "Open nbs/NAME.ipynb alone on the page and wait until its kernel is ready."
+    page.goto(f"{lab.base}/doc/tree/{name}.ipynb?token={lab.token}", wait_until="domcontentloaded")
+    page.wait_for_selector(f"{NOTEBOOK} .jp-Cell", timeout=START * 1000)
+    # The page shows "Idle" before there is a kernel, and Run All would then ask for one: so the server is asked, then the page
+    wait(page, "kernel", lab.kernel_is_idle, START)
+    page.wait_for_function("!/No Kernel|Connecting|Initializing|Starting|Unknown/.test(document.querySelector('#jp-main-statusbar').innerText)")
+
+
+def run_all(page):
+    page.click('li.lm-MenuBar-item:has-text("Run")')
+    page.click('li.lm-Menu-item[data-command="runmenu:run-all"]')
+
+
 @pytest.mark.parametrize("lesson", [pytest.param(x, marks=[] if x.startswith("01") else pytest.mark.full) for x in lessons() if "/" not in x])
 def test_run_all(lesson, lab, browser):
     SCREENS.mkdir(parents=True, exist_ok=True)
     path = lab.nbs / f"{lesson}.ipynb"
     page = browser.new_page(viewport={"width": 1280, "height": 1400})
     try:
-        page.goto(f"{lab.base}/doc/tree/{lesson}.ipynb?token={lab.token}", wait_until="domcontentloaded")
-        page.wait_for_selector(f"{NOTEBOOK} .jp-Cell", timeout=START * 1000)
-        # The page shows "Idle" before there is a kernel, and Run All would then ask for one: so the server is asked, then the page
-        wait(page, "kernel", lab.kernel_is_idle, START)
-        page.wait_for_function("!/No Kernel|Connecting|Initializing|Starting|Unknown/.test(document.querySelector('#jp-main-statusbar').innerText)")
+        open_notebook(page, lab, lesson)
         if cells_of(path):
-            page.click('li.lm-MenuBar-item:has-text("Run")')
-            page.click('li.lm-Menu-item[data-command="runmenu:run-all"]')
+            run_all(page)
             wait(page, f"{lesson}, Run All", lambda: lab.kernel_is_idle() and saved(page, path), RUN)
         photograph(page, lesson)
         outputs = [output for cell in cells_of(path) for output in cell.outputs]
@@ -165,4 +174,68 @@ def test_run_all(lesson, lab, browser):
         raise
     finally:
         page.close()
+        lab.end_kernels()
+
+
+WRONG = """def successive_halving(n, max_budget, eta):
+    plan, budget = [], max_budget
+    while budget >= 1:
+        plan.append((n, budget))
+        budget //= eta
+    return plan
+"""
+RIGHT = """def successive_halving(n, max_budget, eta):
+    plan = []
+    while n >= 1:
+        plan.append((n, max_budget // n))
+        n //= eta
+    return plan
+"""
+
+
+@pytest.mark.lesson("exercises/04_halving")
+def test_an_exercise_as_a_learner_does_it(lab, browser):
+    "An untouched stub, a wrong answer and its hint, a right answer; and the front page in another tab sees it without being run again."
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    front, page = (browser.new_page(viewport={"width": 1280, "height": 1400}) for _ in range(2))
+    row = front.locator(".jp-OutputArea-output tr", has_text="04_halving")
+    try:
+        open_notebook(front, lab, "00_start")
+        run_all(front)
+        row.wait_for(timeout=START * 1000)
+        assert "0 of 6" in row.inner_text()
+        open_notebook(page, lab, "exercises/04_halving")
+        run_all(page)
+        stub = page.locator(f"{NOTEBOOK} .jp-CodeCell", has_text="def successive_halving").first
+        checked = page.locator(f"{NOTEBOOK} .jp-CodeCell", has_text="check.successive_halving(").first
+
+        def says(words):
+            checked.locator(".jp-OutputArea-output", has_text=words).wait_for(timeout=START * 1000)
+            checked.scroll_into_view_if_needed()
+            page.screenshot(path=SCREENS / f"exercise-{words.replace(' ', '-')}.png")
+
+        def answer(code):
+            stub.locator(".cm-content").click()
+            page.keyboard.press("Control+a")
+            page.keyboard.insert_text(code)
+            page.keyboard.press("Shift+Enter")
+            checked.locator(".cm-content").click()
+            page.keyboard.press("Shift+Enter")
+
+        says("not yet:")
+        answer(WRONG)
+        says("hint:")
+        assert "not right:" in checked.inner_text() and "0 of 6" in row.inner_text()
+        answer(RIGHT)
+        says("correct:")
+        front.locator(".jp-OutputArea-output tr", has_text="04_halving").filter(has_text="1 of 6").wait_for(timeout=10_000)
+        row.scroll_into_view_if_needed()
+        front.screenshot(path=SCREENS / "exercise-progress.png")
+        assert list(json.loads((lab.nbs / "progress.json").read_text())["done"]) == ["04.successive_halving"]
+    except BaseException:
+        page.screenshot(path=SCREENS / "exercise-failed.png")
+        raise
+    finally:
+        page.close()
+        front.close()
         lab.end_kernels()
