@@ -679,8 +679,9 @@ def darts_guess(guess):
     def error(config): return float((SVC(**config).fit(x, y).predict(xv) != yv).mean())
     knobs = Space(gamma=Float(1e-3, 10, log=True), C=Float(1, 1000, log=True))
     grid = min(error(c) for c in knobs.grid(3))
-    pool, rng = np.array([error(knobs.sample(rng_)) for rng_ in np.random.SeedSequence(3).spawn(150)]), np.random.default_rng(3)
-    best = np.array([rng.choice(pool, 9, replace=False).min() for _ in range(2000)])
+    rng = np.random.default_rng(3)
+    pool = np.array([error(knobs.decode([(k + rng.random()) / 250, rng.random()])) for k in range(250)])   # darts, spread evenly over gamma
+    best = np.array([rng.choice(pool, 9).min() for _ in range(2000)])
     measured = float((best < grid - 1e-9).mean())
     why = f"The grid's best error is {grid:.3f}. {(pool < grid - 1e-9).mean():.0%} of single darts are better, and nine of them miss only in {(best >= grid - 1e-9).mean():.0%} of the throws."
     if guess > measured + 0.15: return measured, f"{why} The grid isn't hopeless: the middle one of its three values of gamma happens to lie near the valley."
@@ -931,6 +932,92 @@ def goes_on(fn):
     if mine[1] > 0.75 * now[1]: raise Wrong(f"{figures}: haste is still rewarded on boosting; {0.75 * now[1]:.2f} is the target there.", "How far will a curve still fall, if it goes on as it did? The factor matters: there are three times as many trees to come.")
     if mine[0] > 0.03: raise Wrong(f"{figures}, where 0.03 is the target: a rule that favours those who are behind helps where haste misleads, and does harm where an early ranking can be trusted.", "Where a curve has flattened, its present height is its end. Does your rule see that?")
     return f"{figures[0].upper()}{figures[1:]}: a curve says more than its last point. Four tables are few; before you trust the rule, try others."
+
+# %% ../nbs/17_checks.ipynb #db1022af
+@exercise(lesson=5, form="a number")
+def chance_of_improvement(fn):
+    "The probability that a normal loss comes out below the best."
+    from scipy.special import ndtr
+    from course_lib.surrogates import expected_improvement
+    rng = np.random.default_rng(5)
+    for mean, std, best in [(1.0, 2.0, 0.0), (-0.5, 0.3, -0.2), *np.stack([rng.normal(0, 1, 6), rng.uniform(0.2, 3, 6), rng.normal(0, 1, 6)], axis=1).tolist()]:
+        got, right = fn(mean, std, best), float(ndtr((best - mean) / std))
+        if abs(got - right) < 1e-6: continue
+        case = f"for mean {mean:.3g}, std {std:.3g} and best {best:.3g} yours gives {got:.4g}, and the chance is {right:.4g}"
+        if abs(got - 1 + right) < 1e-6: raise Wrong(case + ": that is the chance to come out *above* the best.", "Losses are to be small. Which side of `best` counts?")
+        if abs(got - ndtr((best - mean) / std**2)) < 1e-6: raise Wrong(case + ": you divide by the variance.", "In which unit does a normal distribution measure distances?")
+        if abs(got - ndtr(best - mean)) < 1e-6: raise Wrong(case + ": you leave the doubt out.", "The same distance is likely with a wide band and hardly possible with a narrow one.")
+        if abs(got - expected_improvement(mean, std, best)) < 1e-6: raise Wrong(case + ": that is the expected improvement, which weighs each gain by its size.", "Here a gain counts as one, however small it is.")
+        raise Wrong(case + ".", "How many standard deviations is `best` away from the mean?")
+    return "The chance counts a tiny gain as much as a large one, which is why expected improvement replaced it."
+
+# %% ../nbs/17_checks.ipynb #6d2bb2bb
+@exercise(lesson=5, form="a list")
+def after_repeats(fn):
+    "Mean and variance of the function at the one place that was measured several times."
+    from course_lib.surrogates import GaussianProcess
+    rng = np.random.default_rng(5)
+    for n, signal, noise in ((2, 1.0, 0.5), (1, 2.0, 0.3), (5, 0.7, 1.1), (9, 1.5, 0.2)):
+        losses = rng.normal(1, 1, n)
+        got = list(fn(losses.copy(), signal, noise))
+        if len(got) != 2: raise Wrong(f"you return {len(got)} values, and two are asked for.", "First the mean, then the variance.")
+        mean, std = (float(v[0]) for v in GaussianProcess(np.zeros((n, 1)), losses, 1.0, signal, noise).posterior(np.zeros((1, 1))))
+        m, v, var = float(got[0]), float(got[1]), std**2
+        same = lambda a, b: abs(a - b) < 1e-6
+        if same(m, mean) and same(v, var): continue
+        case = f"for {n} losses that add up to {losses.sum():.3f}, signal {signal:g} and noise {noise:g}"
+        if not same(m, mean):
+            case += f" your mean is {m:.4f}, and the process says {mean:.4f}"
+            if same(m, losses.mean()): raise Wrong(case + ": yours is the plain average, and what was believed before is forgotten.", "Before the data, the function was expected to be near 0.")
+            if same(m, signal * losses.sum() / (signal + noise)): raise Wrong(case + ": you add up the measurements as if each were the only one.", "The others have explained a part already. What is the sum of a row of K + σ²I?")
+            raise Wrong(case + ".", "Write down K + σ²I for two losses, and solve it for equal unknowns.")
+        case += f" your mean is right, your variance is {v:.4f}, and the process says {var:.4f}"
+        if same(v, std): raise Wrong(case + ": yours is the standard deviation.", "Which of the two does the docstring ask for?")
+        if same(v, var + noise): raise Wrong(case + ": yours is the variance of the next *measurement*, noise included.", "The docstring asks about the function.")
+        if same(v, noise / n): raise Wrong(case + ": yours is the variance of an average, without what was believed before.", "With no data at all, what is the variance? Yours would be infinite.")
+        raise Wrong(case + ".", "Σ = s² - k (K + σ²I)⁻¹ kᵀ, where all entries of k are s².")
+    return "Repeats pull the model from its belief towards the average, and the doubt about the function shrinks towards nought, that of a measurement doesn't."
+
+# %% ../nbs/17_checks.ipynb #481cb112
+@prediction(lesson=5, percent=True)
+def luck_of_the_best_guess(guess):
+    "The error that the best of sixty equally good settings shows on 360 images."
+    measured = float(np.random.default_rng(5).binomial(360, 0.1, (4000, 60)).min(axis=1).mean() / 360)
+    why = f"All sixty are worth 10%; the gap of {100 * (0.1 - measured):.1f} points is luck and nothing else."
+    if guess > 0.09: return measured, why + " Each alone shows 10% on average, but you look at the lowest of sixty."
+    if guess < measured - 0.02: return measured, why + " With 360 images a single measurement is off by 1.6 points as a rule, so it doesn't reach as far as you guessed."
+    return measured, why
+
+# %% ../nbs/17_checks.ipynb #75d8165b
+@exercise(lesson=5, form="an array of numbers", seconds=30)
+def score(fn):
+    "A rule for the next trial, judged by its regret on shifted copies of a loss with two valleys."
+    from course_lib.surrogates import fit_gp
+    fn(np.array([0.0, 1.0]), np.array([1.0, 0.5]), 0.0)
+    xs = np.linspace(0, 1, 201)
+    def regret(rule, shift):
+        def loss(x): return (6 * (x - shift) - 2)**2 * np.sin(12 * (x - shift) - 4)
+        x = np.array([0.05, 0.3, 0.5, 0.95])
+        for _ in range(8):
+            y = loss(x)
+            y = (y - y.mean()) / y.std()
+            mean, std = fit_gp(x[:, None], y)[0].posterior(xs[:, None])
+            scores = np.asarray(rule(mean, std, y.min()), dtype=float)
+            if scores.shape != xs.shape: raise Wrong(f"for {len(xs)} points your rule gives scores of the shape {scores.shape}.", "One score for each point.")
+            if np.isnan(scores).any(): raise Wrong("some of your scores are NaN.", "A standard deviation may be very small.")
+            if np.ptp(scores) == 0: raise Wrong(f"all points have the same score, {scores[0]:g}.", "Does it depend on `mean` and `std`?")
+            x = np.append(x, xs[np.argmax(np.where(np.isin(xs, x), -np.inf, scores))])
+        return loss(x).min() - loss(xs).min(), x[4:]
+    shifts = (-0.04, -0.02, 0, 0.02, 0.04)
+    runs = {name: [regret(rule, shift) for shift in shifts] for name, rule in {"greedy": lambda m, s, b: -m, "wide": lambda m, s, b: s, "high": lambda m, s, b: m, "yours": fn}.items()}
+    mean = {name: float(np.mean([r for r, _ in run])) for name, run in runs.items()}
+    same = lambda name: all(np.array_equal(a, b) for (_, a), (_, b) in zip(runs["yours"], runs[name]))
+    case = f"your mean regret is {mean['yours']:.3f}, the greedy rule's {mean['greedy']:.3f}"
+    if same("greedy"): raise Wrong(case + ": yours tries what the greedy rule tries.", "What does the model say of a point beside its mean?")
+    if same("wide"): raise Wrong(case + ": you go where the band is widest, whatever the mean.", "Exploring alone never goes to the bottom of a valley.")
+    if same("high"): raise Wrong(case + ": you go where the predicted loss is highest.", "The highest score is tried, and losses are to be small.")
+    if mean["yours"] > mean["greedy"] / 10: raise Wrong(case + ", and at most a tenth of that was asked for.", "Draw the trials of the worst copy: did they stay in one valley, or never go to the bottom of one?")
+    return f"Mean regret {mean['yours']:.3f}, where the greedy rule has {mean['greedy']:.3f} and the widest band {mean['wide']:.3f}: it takes both numbers of the model."
 
 # %% ../nbs/17_checks.ipynb #700959b1
 @exercise(lesson=6, form="an array of numbers")
