@@ -212,7 +212,7 @@ def test_an_exercise_as_a_learner_does_it(lab, browser):
         def says(words):
             checked.locator(".jp-OutputArea-output", has_text=words).wait_for(timeout=START * 1000)
             checked.scroll_into_view_if_needed()
-            page.screenshot(path=SCREENS / f"exercise-{words.replace(' ', '-')}.png")
+            page.screenshot(path=SCREENS / f"exercise-{words.strip(':').replace(' ', '-')}.png")
 
         def answer(code):
             stub.locator(".cm-content").click()
