@@ -9,7 +9,7 @@ __all__ = ['MODELS', 'LOSSES', 'TableEncoder', 'pipeline_space', 'build_pipeline
            'AutoMLRegressor']
 
 # %% ../nbs/06_automl.ipynb #755a9303
-import datetime, hashlib, inspect, json, math, numbers, os, pathlib, tempfile, time, warnings
+import datetime, hashlib, inspect, json, math, numbers, os, pathlib, signal, tempfile, threading, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
@@ -94,7 +94,10 @@ def _known_numbers(column):
 def _texts(columns):
     "The columns as text, whole numbers written in one way; missing values stay missing."
     write = lambda v: str(int(v)) if isinstance(v, (numbers.Real, np.bool_)) and float(v).is_integer() else str(v)
-    return np.array([column.astype(object).map({v: write(v) for v in column.dropna().unique()}) for column in columns], dtype=object).T
+    def one(column):
+        codes, values = pd.factorize(column)
+        return np.array([*map(write, values), np.nan], dtype=object)[codes] # missing values have the code -1
+    return np.array([one(column) for column in columns], dtype=object).T
 
 # %% ../nbs/06_automl.ipynb #17fc4142
 MODELS = ("linear", "svm", "knn", "forest", "extra_trees", "boosting", "mlp")
@@ -248,6 +251,18 @@ def _silence():
         warnings.simplefilter("ignore")
         yield
 
+@contextmanager
+def _until(deadline):
+    "At `deadline` the block raises TimeoutError, where a timer can interrupt it: in the main thread, not on Windows, and if nobody else has set one."
+    def ring(number, frame): raise TimeoutError("the time was up")
+    if deadline == math.inf or threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer") or any(signal.getitimer(signal.ITIMER_REAL)): return (yield)
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, max(deadline - time.time(), 1e-6))
+    try: yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before or signal.SIG_DFL)
+
 class PipelineObjective:
     """Combined algorithm selection and hyperparameter optimisation (CASH; Thornton et al. 2013) as an objective: configuration -> validation loss.
 
@@ -261,7 +276,7 @@ class PipelineObjective:
         seed:int=0,
         other=None,        # M×D further rows to predict, whose targets aren't here
         folder=None,       # where to keep the predictions; None: nowhere
-        deadline:float=math.inf, # time.time() by which everything should be over; no fold is begun that would take longer, as far as one knows
+        deadline:float=math.inf, # time.time() by which everything should be over: a fit is interrupted then, where that can be done, and none is begun that would take longer, as far as one knows
         n_classes:int=None,# None: as many as y has
     ):
         self.X, self.y, self.kind, self.loss, self.categorical, self.seed = X, y, kind, loss or next(iter(LOSSES[kind])), list(categorical), seed
@@ -281,7 +296,7 @@ class PipelineObjective:
             for train, valid in self.folds:
                 if time.time() + n*self.pace.get(config["model"], 0) > self.deadline: raise TimeoutError("the time was up")
                 begun = time.perf_counter()
-                fitted = build_pipeline(config, self.kind, self.categorical, self.seed).fit(self.X[train[:n]], self.y[train[:n]])
+                with _until(self.deadline): fitted = build_pipeline(config, self.kind, self.categorical, self.seed).fit(self.X[train[:n]], self.y[train[:n]])
                 seconds += [time.perf_counter() - begun]
                 self.pace[config["model"]] = max(self.pace.get(config["model"], 0), seconds[-1]/n)
                 predictions += [self.predict(fitted, self.X[valid])]

@@ -2586,3 +2586,185 @@ def quick_contestant(fn):
     if row.valid < 0.002: raise Wrong(f"{figures}, and {row.valid:.1%} of the validation images. It was trained on the images that should choose.", "attempt.train is what to learn from. Nothing can be chosen with images that were learned by heart.")
     if row.test >= 0.019: raise Wrong(f"{figures}; the target is less than 1.9%, what the finder has after two seconds.", "On a thousand small images, which models did people use before they had networks? A second is enough to try several with their defaults.")
     return f"{figures}; the finder has 1.9% after two seconds. What a person knows about the data can be worth a minute of searching."
+
+# %% ../nbs/17_checks.ipynb #ccdb3466
+@exercise(lesson=16, form="a number")
+def idle_share(fn):
+    "The share of the workers' time that a rung spends waiting for its last training."
+    import heapq
+    def end(seconds, workers):
+        free = [0.0] * workers
+        for s in seconds: heapq.heapreplace(free, free[0] + s)
+        return max(free)
+    def share(seconds, workers, end=end, paid=None): return 1 - sum(seconds) / ((paid or workers) * end(seconds, workers))
+    rng = np.random.default_rng(16)
+    cases = [([3, 1, 1, 8, 2, 5], 3), ([1, 1, 4, 2, 2], 2), ([2, 7], 4), ([5, 3, 2], 1), ([1, 2, 3], 3)] + [(rng.lognormal(1, 0.8, n).round(2).tolist(), w) for n, w in [(9, 4), (20, 6), (30, 4), (12, 12)]]
+    answers, right = [fn(*case) for case in cases], [share(*case) for case in cases]
+    def like(other): return all(abs(a - other(*case)) < 1e-6 for a, case in zip(answers, cases))
+    if like(share): return "A training that comes late and takes long is what everybody waits for; with more trainings for each worker the same wait is a smaller share."
+    got, want, (seconds, workers) = next((a, b, case) for a, b, case in zip(answers, right, cases) if not abs(a - b) < 1e-6)
+    case = f"{workers} worker{'s' if workers > 1 else ''} and trainings of {_show(seconds)} seconds: the rung ends after {end(seconds, workers):g} s and {want:.4f} of the time is idle; yours is {got:.4f}"
+    if like(lambda s, w: 100 * share(s, w)): raise Wrong(case + ": that is a percentage.", "A share lies between 0 and 1.")
+    if like(lambda s, w: 1 - share(s, w)): raise Wrong(case + ": that is the share of the time in which they work.", "What is left of the whole?")
+    if like(lambda s, w: w * end(s, w) - sum(s)): raise Wrong(case + ": those are the seconds of waiting, of all workers together.", "A share of what? For how many workers do you pay, and for how long?")
+    if like(lambda s, w: 1 - np.mean(s) / max(s)): raise Wrong(case + ": you compare the mean training to the longest, as in the lesson's first picture. There each worker has one training.", "What does a worker do that is done with its first one?")
+    if like(lambda s, w: share(s, w, lambda s, w: sum(max(s[i:i + w]) for i in range(0, len(s), w)))): raise Wrong(case + f": you let all wait after every {workers} trainings.", "A rung has one end. Until then, whoever is free takes the next.")
+    if like(lambda s, w: share(s, w, lambda s, w: max(sum(s[i::w]) for i in range(w)))): raise Wrong(case + ": you deal the trainings out in turn, like cards, before anybody knows how long they take.", "The worker that is free first gets the next. Who is that after some short trainings and a long one?")
+    if like(lambda s, w: share(s, w, lambda s, w: max(map(sum, np.array_split(s, w))))): raise Wrong(case + ": each worker has a piece of the list in yours, fixed beforehand.", "The worker that is free first gets the next.")
+    if like(lambda s, w: share(sorted(s, reverse=True), w)): raise Wrong(case + ": you begin with the longest training, which is a good idea and needs to know beforehand which it is.", "They are handed out in the order of the list.")
+    if like(lambda s, w: share(s, w, lambda s, w: max(max(s), sum(s) / w))): raise Wrong(case + ": your rung ends as early as it possibly could, and the order of the list doesn't allow that.", "When does the last training begin?")
+    if like(lambda s, w: share(s, w, paid=min(w, len(s)))): raise Wrong(case + ": you leave out the workers that never get a training.", "They are paid, too.")
+    raise Wrong(case + ".", "Note for each worker when it is free again, and give each training to the smallest of these numbers.")
+
+# %% ../nbs/17_checks.ipynb #8141f7f6
+def _l16_log(rng):
+    "A log of some workers that die, are replaced, try again and lose their connections."
+    log, running, again, deaths, number = [], {}, [], {}, 0
+    for _ in range(40):
+        worker = "abcd"[rng.integers(4)]
+        what, trial = rng.random(), running.pop(worker, None)
+        if what < 0.2 or trial == 3:
+            log.append(("died", None, worker))
+            if trial is not None and (deaths.update({trial: deaths.get(trial, 0) + 1}) or deaths[trial] < 2): again.append(trial)
+        elif trial is not None:
+            if what < 0.27: again.append(trial)      # no word from this worker any more: somebody else tries it, too
+            log.append(("ended", trial, worker))
+        else:
+            if again and what < 0.6: running[worker] = again.pop(0)
+            else: running[worker], number = number, number + 1
+            log.append(("begun", running[worker], worker))
+    return log
+
+@exercise(lesson=16, form="a list")
+def run_again(fn):
+    "The trials of a log that have neither a result nor been given up."
+    from collections import Counter
+    def read(log, chances=2, forgets=True):
+        "Trials that began, that ended, that were given up, that lost a worker, that are running; `forgets`: is a worker without a trial after its end?"
+        begun, over, deaths, running = set(), set(), Counter(), {}
+        for event, trial, worker in log:
+            if event == "begun": begun.add(trial); running[worker] = trial
+            elif event == "ended":
+                over.add(trial)
+                if forgets: running.pop(worker, None)
+            else: deaths[running.pop(worker, None)] += 1
+        return begun, over, {t for t, n in deaths.items() if t is not None and n >= chances}, {t for t, n in deaths.items() if t is not None}, set(running.values())
+    def right(log): begun, over, given_up, *_ = read(log); return sorted(begun - over - given_up)
+    b, e, d = "begun", "ended", "died"
+    cases = [[(b, 0, "a"), (b, 1, "b"), (e, 0, "a"), (b, 2, "a"), (e, 1, "b"), (b, 3, "b")],
+             [(b, 0, "a"), (b, 1, "b"), (d, None, "b"), (e, 0, "a"), (b, 1, "a"), (b, 2, "b"), (e, 1, "a"), (b, 3, "a")],
+             [(b, 0, "a"), (b, 1, "b"), (e, 0, "a"), (b, 2, "a"), (d, None, "a")],
+             [(b, 5, "a"), (b, 6, "b"), (d, None, "a"), (e, 6, "b"), (b, 5, "b"), (b, 7, "a"), (d, None, "b"), (e, 7, "a"), (b, 8, "a"), (b, 9, "b")],
+             [(b, 0, "a"), (b, 1, "b"), (b, 0, "c"), (e, 0, "c"), (e, 0, "a"), (b, 2, "c")],
+             [(b, 0, "a"), (b, 1, "b"), (b, 0, "c"), (e, 1, "b")],
+             [(b, 0, "a"), (e, 0, "a"), (d, None, "a"), (b, 1, "b")],
+             [(b, 0, "a"), (e, 0, "a")], []] + [_l16_log(np.random.default_rng(seed)) for seed in range(6)]
+    answers = []
+    for log in cases:
+        got = fn(log)
+        try: answers.append([_integer(x) for x in got])
+        except Exception: raise Wrong(f"your list holds {_show(got[:3])}, and the numbers of trials are asked for.", "The second of the three that each line of the log has.") from None
+    if answers == [right(log) for log in cases]: return "A trial is over when its result is in the journal or it was given up. How often it has begun, and on whom, doesn't matter; so none is recorded twice, and none is forgotten."
+    def like(other): return all(sorted(a) == sorted(other(log)) for a, log in zip(answers, cases))
+    got, log = next((a, log) for a, log in zip(answers, cases) if a != right(log))
+    begun, over, given_up, hit, running = read(log)
+    if sorted(set(got)) == right(log): raise Wrong(f"yours is {_show(got)}, " + (f"with trial {Counter(got).most_common(1)[0][0]} more than once." if len(set(got)) < len(got) else "which isn't in ascending order."), "Each trial once, however often it has begun; the smallest number first.")
+    odd = sorted(set(got) ^ set(right(log)))[0]
+    lines = [f"{event} on {worker}" if event != d else f"{worker} died" for event, trial, worker in log if trial == odd or event == d and worker in {w for _, t, w in log if t == odd}]
+    case = f"trial {odd} {'should be run again, and yours leaves it out' if odd in right(log) else 'should not be run again, and yours runs it'}; the log says of it: {', '.join(lines)}, the driver is killed" if odd in begun else f"yours is {_show(got)}, and the log has no trial {odd}"
+    if like(lambda log: sorted(read(log)[0])): raise Wrong(case + ". You run again whatever has begun.", "Which results are in the journal?")
+    if like(lambda log: (lambda b, o, g, *_: (o | g) & b)(*read(log))): raise Wrong(case + ". Yours are those that are in the journal.", "The others are asked for.")
+    if like(lambda log: (lambda b, o, *_: b - o)(*read(log))): raise Wrong(case + ". A trial that has taken two workers with it would take two more, at every resume.", "How many deaths does the docstring allow?")
+    if like(lambda log: (lambda b, o, g, *_: b - o - g)(*read(log, chances=1))): raise Wrong(case + ". You give a trial up after a single death, and a worker may die of anything.", "Whose fault was it? What is allowed once?")
+    if like(lambda log: (lambda b, o, g, h, r: h - o - g)(*read(log))): raise Wrong(case + ". You look for workers that died, and the driver died as well.", "Who would have written down the results of the healthy workers?")
+    if like(lambda log: (lambda b, o, g, h, r: r - o - g)(*read(log))): raise Wrong(case + ". You count what was running at the last moment, and a trial may have lost its worker just before.", "Who would have started it again?")
+    counts = lambda log, event: Counter(t for e, t, _ in log if e == event)
+    if like(lambda log: (lambda b, o, g, *_: sorted(t for t in b - g if counts(log, "begun")[t] > counts(log, "ended")[t]))(*read(log))): raise Wrong(case + ". You count how often it began and how often it ended, and one result is enough.", "Does a trial that was tried twice need two results?")
+    if like(lambda log: (lambda b, o, *_: sorted(t for t in b - o if counts(log, "begun")[t] < 2))(*read(log))): raise Wrong(case + ". You give up whatever has begun twice, and a second beginning is no second death.", "What ran on each worker at the moment when it died?")
+    if like(lambda log: (lambda b, o, g, h, r: (b - o - g) | (h - g))(*read(log))) or like(lambda log: (lambda b, o, g, h, r: (b - o - g) | (h - g))(*read(log, forgets=False))): raise Wrong(case + ". A worker that died takes its results with it, in yours.", "Where are the results written, on the worker or by the driver?")
+    raise Wrong(case + ".", "Go through the log with three notes: what each worker is running, which trials have a result, and how many workers each has lost.")
+
+# %% ../nbs/17_checks.ipynb #50ac5b9a
+@functools.cache
+def _l16_workload():
+    "Lesson 16's recorded search, as if the median training took 100 seconds."
+    from course_lib.scaling import SPACE, Workload, digits_journal
+    trials = digits_journal()
+    return Workload(SPACE, trials, scale=100 / np.median([t.info["seconds"][-1] for t in trials]))
+
+@prediction(lesson=16, low=0.1, high=100)
+def bracket_guess(guess):
+    "How many times as fast is a bracket of 81 configurations on 100 workers as on ten?"
+    from course_lib.halving import SuccessiveHalving
+    from course_lib.scaling import SPACE, simulate
+    runs = {n: [simulate(SuccessiveHalving(SPACE, seed, n=81, min_budget=3, max_budget=27), _l16_workload(), n, overhead=0.005, seed=seed) for seed in range(5)] for n in (10, 100)}
+    seconds, idle = ({n: float(np.mean([getattr(r, what) for r in rs])) for n, rs in runs.items()} for what in ("seconds", "idle"))
+    figures = f"{seconds[10]:.0f} s become {seconds[100]:.0f} s, and instead of {idle[10]:.0%} of the workers' time {idle[100]:.0%} is idle."
+    ratio = seconds[10] / seconds[100]
+    if guess > 2 * ratio: return ratio, f"{figures} The last rung has nine configurations, and the rungs come one after the other: what remains are three slowest trainings in a row."
+    return ratio, f"{figures} You saw that the upper rungs have less work than there are workers."
+
+# %% ../nbs/17_checks.ipynb #597715cd
+@exercise(lesson=16, form="a number")
+def affordable_overhead(fn):
+    "The largest overhead of the driver per trial that keeps the workers busy for a given share of their time."
+    cases = [(0.1, 2, 0.95), (1, 100, 0.95), (1, 1, 0.8), (60, 10, 0.9), (60, 9, 0.9), (2, 3, 0.5), (0.01, 1000, 0.99), (5, 4, 0.6), (30, 24, 0.75)]
+    waits, serves = (lambda s, w, e: s * (1 / e - 1)), (lambda s, w, e: s / (w * e))
+    answers = [fn(*case) for case in cases]
+    def like(other): return all(math.isclose(a, other(*case), rel_tol=1e-4) for a, case in zip(answers, cases))
+    def right(*case): return min(waits(*case), serves(*case))
+    if like(right): return "With few workers it is each worker's own wait that counts, with many the queue before the driver. The longer the trials, the more of either you can afford."
+    got, (s, w, e) = next((a, case) for a, case in zip(answers, cases) if not math.isclose(a, right(*case), rel_tol=1e-4))
+    h = right(s, w, e)
+    case = f"trials of {s:g} s, {w} worker{'s' if w > 1 else ''}, efficiency {e:g}: the driver may take {h:.4g} s for each, and yours is {got:.4g}"
+    if got > 0: case += f", with which they would be busy for {min(s / (s + got), s / (w * got)):.1%} of their time"
+    if like(serves): raise Wrong(case + ". You ask how many workers the driver can serve, and not how long each of them waits.", "Take one worker, and a driver that takes half as long as a trial. Which share of its time does the worker work?")
+    if like(waits): raise Wrong(case + ". You ask how long a worker waits for its own trial, and not for those of the others.", "A hundred workers come back in each second. How long may the driver take for one?")
+    if like(lambda s, w, e: max(waits(s, w, e), serves(s, w, e))): raise Wrong(case + ". You have both limits, and take the one that is easier to keep.", "Both must be kept.")
+    if like(lambda s, w, e: s / w): raise Wrong(case + ". With this the driver is just able to serve them all, and the efficiency has no part in it.", "Which of the three arguments don't you use?")
+    if like(lambda s, w, e: s * (1 - e)) or like(lambda s, w, e: min(s * (1 - e), serves(s, w, e))): raise Wrong(case + ". You take the lost share of a trial, and it is meant as a share of all the time, overhead included.", "A worker's round has two parts. Which share of the *round* does it work?")
+    if like(lambda s, w, e: waits(s, w, e) / w): raise Wrong(case + ". You divide a worker's own wait by the number of workers, as if each had to wait for all others every time.", "While the driver serves one, the others work. From how many workers on isn't that so?")
+    if like(lambda s, w, e: s / w - s) or like(lambda s, w, e: s / (w * e) - s) or any(a <= 0 for a in answers): raise Wrong(case + ". An overhead of nought or less is no answer: some time can always be afforded.", "With an overhead next to nothing the workers are busy all the time.")
+    raise Wrong(case + ".", "There are two limits: for how long a worker waits in each of its rounds, and how many trials a driver can serve in a second.")
+
+# %% ../nbs/17_checks.ipynb #3bd342b1
+@exercise(lesson=16, seconds=90)
+def hundred_workers(fn):
+    "Which optimizer, and on how many workers: a target in time and for money, in the simulation."
+    from course_lib.search import Optimizer
+    seeds, asked = range(100, 116), set()
+    def planned(seed):
+        got = fn(seed)
+        if not isinstance(got, (tuple, list)) or len(got) != 2: raise Wrong(f"your function returns {_article(got)}, {_show(got)}, where two things are asked for: an optimizer, and the number of workers.", "Both in one line, with a comma.")
+        optimizer, n = got
+        if isinstance(n, Optimizer): raise Wrong("the number of workers comes first in yours.", "The optimizer first, and then the number.")
+        if not isinstance(optimizer, Optimizer): raise Wrong(f"the first of the two is {_article(optimizer)}, {_show(optimizer)}, and not an optimizer.", "An object such as RandomSearch(SPACE, seed), made anew for each seed.")
+        try: n = _integer(n)
+        except Exception: raise Wrong(f"{_show(n)} isn't a number of workers.", "A whole number from 1 to 100.") from None
+        if not 1 <= n <= 100: raise Wrong(f"{n} workers can't be rented.", "There are a hundred, and without any there is no search.")
+        if optimizer.history.trials: raise Wrong("the optimizer that you return has been used before: it knows the trials of an earlier search.", "Make a new one in each call.")
+        return optimizer, n
+    first = planned(seeds[0])
+    from course_lib.scaling import SPACE, simulate
+    if first[0].space.digest != SPACE.digest: raise Wrong("your optimizer searches another space.", "The simulation knows configurations of course_lib.scaling's SPACE.")
+    work, rows = _l16_workload(), []
+    for seed in seeds:
+        optimizer, n = first if seed == seeds[0] else planned(seed)
+        try: r = simulate(optimizer, work, n, target=0.014, until=300, overhead=0.005, seed=seed)
+        except ValueError as error:
+            if "were recorded at" in str(error): raise Wrong(f"your optimizer asks for a budget that nobody has recorded: {error}", "min_budget, max_budget and eta decide on which budgets there are.") from None
+            raise
+        asked.add(repr([t.config for t in sorted([*r.trials, *r.lost], key=lambda t: t.id)[:8]]))
+        seconds = min(300.0, r.time_to(0.014))
+        rows.append((seconds, n * seconds / 60, r.idle, r.stopped == "target", r.stopped == "done", optimizer.history.told[-1].budget is None if optimizer.history.told else True, n))
+    seconds, minutes, idle, reached, over, whole, n = np.mean(rows, axis=0)
+    figures = f"{seconds:.0f} seconds and {minutes:.0f} worker-minutes with {n:.0f} worker{'s' if n > 1 else ''}, mean of 16 seeds" + (f", of which {16 * (1 - reached):.0f} never got there" if reached < 1 else "")
+    if len(asked) == 1: raise Wrong(f"{figures}: whatever the seed, your optimizer asks for the same, so the mean is that of one search's luck.", "Hand the seed on to the optimizer.")
+    if seconds < 60 and minutes < 30: return f"{figures}. Early stopping brings results early, a model needs results before it can help, and each further worker asks before it has them."
+    figures += "; asked for were less than 60 and less than 30"
+    if over > 0: raise Wrong(f"{figures}. In {16 * over:.0f} of the seeds your search was at its end before the target.", "One bracket may have been unlucky. Which optimizers go on for as long as they are let?")
+    if idle > 0.15: raise Wrong(f"{figures}. You paid for {idle:.0%} of the time for nothing, because workers had to wait.", "Who waits for whom in this search?")
+    if whole > 0.5: raise Wrong(f"{figures}. Every configuration is trained to its end, a bad one too.", "What could have been known after an epoch or three?")
+    if seconds < 60: raise Wrong(f"{figures}: fast enough, and too dear.", "Two ways: look at whether the hundredth worker brings what it costs, and at who chooses the configurations that begin.")
+    if minutes < 30: raise Wrong(f"{figures}: cheap enough, and too slow.", "What do you have to spare?")
+    raise Wrong(f"{figures}: too slow and too dear.", "A scheduler says how long a configuration trains. Who says which one begins?")

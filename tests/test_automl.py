@@ -5,6 +5,7 @@ import math
 import os
 import pickle
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -350,6 +351,16 @@ def test_ten_thousand_columns(what, record_property):
         model.fit(X, y)
     assert len(model.predict(X)) == len(X)
     assert said or math.isfinite(model.test_loss_)
+
+
+def test_a_fit_ends_at_the_deadline():
+    X, y, _ = big_table(2000)
+    begun, outer = time.time(), signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    objective = automl.PipelineObjective(TableEncoder().fit(X).transform(X), y, "classification", n_folds=1, deadline=begun + 1)
+    slow = dict(model="boosting", learning_rate=0.01, max_iter=100_000, max_leaf_nodes=100, min_samples_leaf=1, max_features=1., l2_regularization=1e-6)
+    with pytest.raises(TimeoutError, match="the time was up"): objective(slow)
+    assert time.time() - begun < 3 * slowness()
+    assert signal.signal(signal.SIGALRM, outer) == signal.SIG_IGN and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def hostile(monkeypatch, **models):

@@ -1,4 +1,4 @@
-"Lessons under nbdev 3, in a clean environment with the wheel and its newest libraries, from a copy without course_lib. Only with ALL=1."
+"Lessons under nbdev 3, in a clean environment with the wheel and its newest libraries, from a copy without course_lib: their default cells, and only with ALL=1."
 
 import functools
 import shutil
@@ -27,7 +27,7 @@ def project():
 
 def beside(lesson):
     with once: command, folder = project()
-    return runner.run(command, folder, lesson)
+    return runner.run(command, folder, lesson, data=False)
 
 
 @pytest.mark.full
