@@ -15,7 +15,7 @@ import runner
 from course_lib.checks import Prediction, check
 from notebooks import NBS, ROOT, lessons
 
-NUMBERED = [lesson for lesson in lessons() if re.match(r"(0[1-9]|1[0-6])_", lesson) and (NBS / "exercises" / f"{lesson}.ipynb").exists()]  # until all have theirs
+NUMBERED = [lesson for lesson in lessons() if re.match(r"(0[1-9]|1[0-6])_", lesson)]
 SECONDS, BYTES = 40, 1_000_000  # computing for an exercise or a solution with its imports, of which these take a third; size of the file
 FOLDERS = {"exercises": ["not yet"], "solutions": ["correct", "recorded"]}
 
