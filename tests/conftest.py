@@ -9,8 +9,8 @@ import pytest
 import runner
 
 ONLY, LESSON, ALL = (os.environ.get(name, "") for name in ("ONLY", "LESSON", "ALL"))
-ALONE = ["interrupt", "sync", "hygiene", "share", "lab", "search", "faults", "automl"]  # quick ones, and those that look at the clock: nothing runs beside them
-BESIDE = ["benchmarks", "transfer", "nas", "darts", "wheel", "web", "browser"]  # beside these, notebooks are run
+ALONE = ["interrupt", "sync", "hygiene", "share", "lab", "search", "faults"]  # quick ones, and those that look at the clock: nothing runs beside them
+BESIDE = ["automl", "benchmarks", "transfer", "nas", "darts", "wheel", "web", "browser"]  # beside these, notebooks are run
 LAST = ["notebooks", "exercises", "nbdev3"]  # their tests wait for what was run
 PARTS = ALONE + BESIDE + LAST
 BAD, GOOD, SKIP = "FAILED", "passed", "skipped"
@@ -36,7 +36,11 @@ def chosen(item):
     return not full or bool(ALL or LESSON or ONLY and full.kwargs.get("only"))
 
 
+def alone(item): return part_of(item) in ALONE or item.get_closest_marker("clock") is not None
+
+
 def pytest_configure(config):
+    config.addinivalue_line("markers", "clock: looks at the clock, so that nothing runs beside it")
     config.addinivalue_line("markers", "full(only=False): only with ALL=1 (or when its lesson is asked for; with only=True, also when its part is)")
     config.addinivalue_line("markers", "lesson(number): belongs to this lesson")
     parts = sorted(path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py"))
@@ -48,7 +52,7 @@ def pytest_collection_modifyitems(config, items):
     keep = [item for item in items if chosen(item)]
     if items and not keep: raise pytest.UsageError(f"nothing to test for ONLY={ONLY} LESSON={LESSON}: is there such a lesson in nbs/?")
     config.hook.pytest_deselected(items=[item for item in items if item not in keep])
-    items[:] = sorted(keep, key=lambda item: PARTS.index(part_of(item)))
+    items[:] = sorted(keep, key=lambda item: (not alone(item), PARTS.index(part_of(item))))
 
 
 def pytest_collection_finish(session):
@@ -59,13 +63,13 @@ def pytest_collection_finish(session):
 
 
 def pytest_runtest_setup(item):
-    if part_of(item) not in ALONE: runner.begin()
+    if not alone(item): runner.begin()
 
 
 @pytest.fixture
 def beside(request):
     "What the module's function `beside(lesson)` returned."
-    runner.both()
+    runner.begin()
     return started[request.node.nodeid].result()
 
 

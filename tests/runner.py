@@ -1,15 +1,18 @@
 """Notebooks in processes of their own, one thread each, beside the tests.
 
-Parts whose tests look at the clock have the machine to themselves. Then one notebook at a time runs while pytest
-is at work on the other parts (`begin`), and two at once when it only waits for them (`both`)."""
+Parts whose tests look at the clock have the machine to themselves. Then (`begin`) two notebooks at a time run while
+pytest is at work on the other parts, which often wait: for a browser, an installation, or these notebooks."""
 
 import functools
+import json
 import os
+import signal
 import subprocess
 import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
@@ -21,20 +24,19 @@ live = set()
 
 
 @functools.cache
-def begin(): permits.release()
-
-
-@functools.cache
-def both():
-    begin()
-    permits.release()
+def begin(): permits.release(2)
 
 
 def end():
     "Stop what runs and forget what waits."
     pool.shutdown(wait=False, cancel_futures=True)
-    for process in list(live): process.kill()
-    for _ in range(2): permits.release()
+    for process in list(live): kill(process)
+    permits.release(2)
+
+
+def kill(process):
+    "And all that it has started."
+    with suppress(ProcessLookupError): os.killpg(process.pid, signal.SIGKILL)
 
 
 def queue(function, *arguments):
@@ -48,28 +50,48 @@ def call(command, cwd, seconds=LONGEST, **env):
     "Run `command` with one thread. Returns its exit status, what it printed, seconds by the clock and of the processor."
     start = time.time()
     with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(command, cwd=cwd, stdout=output, stderr=output, env={**os.environ, **THREADS, "MPLBACKEND": "agg", **env})
-        live.add(process)
-        stop = threading.Timer(seconds, process.kill)
-        stop.start()
-        _, status, used = os.wait4(process.pid, 0)
-        stop.cancel()
-        live.discard(process)
+        process = subprocess.Popen(command, cwd=cwd, stdout=output, stderr=output, env=environment(**env), start_new_session=True)
+        with limited(process, seconds): _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         return process.returncode, output.read(), time.time() - start, used.ru_utime + used.ru_stime
 
 
-def run(command, project, lesson, data=bool(os.environ.get("COURSE_DATA"))):
-    """Run one lesson of `project` with `command` (nbdev_test or nbdev-test), with its data cells if the files are there.
+def environment(**more): return {**os.environ, **THREADS, "MPLBACKEND": "agg", **more}
+
+
+@contextmanager
+def limited(process, seconds=LONGEST):
+    "Stop `process` if the block takes longer, or the tests end."
+    live.add(process)
+    stop = threading.Timer(seconds, kill, [process])
+    stop.start()
+    try: yield
+    finally:
+        stop.cancel()
+        live.discard(process)
+
+
+def forker(python, here=threading.local()):
+    "This thread's process that runs notebooks with `python` (tests/forking.py)."
+    kept = vars(here).setdefault("kept", {})
+    if python not in kept or kept[python].poll() is not None:
+        kept[python] = subprocess.Popen([python, Path(__file__).with_name("forking.py")], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), start_new_session=True)
+    return kept[python]
+
+
+def run(python, project, lesson, data=False):
+    """Run one lesson of `project` with nbdev's test runner, under `python`, with its data cells or without.
 
     Returns seconds by the clock, seconds of the processor, and what went wrong, if anything."""
-    path = Path("nbs") / f"{lesson}.ipynb"
-    flags = ["--flags", "data"] if data else []
-    arguments = [path, "--n-workers", "0"] if Path(command).name == "nbdev-test" else ["--path", path, "--n_workers", "0"]  # nbdev 3, nbdev 2
-    status, printed, seconds, computing = call([command, *arguments, *flags], project)
-    wrong = "" if status == 0 and "Success." in printed else f"{path} failed after {seconds:.0f} s\n{printed[-6000:]}"
-    return seconds, computing, wrong
+    start, path, process = time.time(), Path("nbs") / f"{lesson}.ipynb", forker(python)
+    with tempfile.NamedTemporaryFile("w+") as output:
+        with limited(process):
+            print(json.dumps([str(path), "data" if data else "", str(project), output.name]), file=process.stdin, flush=True)
+            status, computing = json.loads(process.stdout.readline() or "[-9, 0]")
+        printed = output.read()
+    wrong = "" if status == 0 and "Success." in printed else f"{path} failed after {time.time() - start:.0f} s\n{printed[-6000:]}"
+    return time.time() - start, computing, wrong
 
 
 def work():

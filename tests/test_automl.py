@@ -38,7 +38,7 @@ from runner import slowness
 from test_search import TESTS, configs, examples, run, seeds, sentence, spaces, what
 
 KINDS = ("classification", "regression")
-full = pytest.mark.full
+full, clock = pytest.mark.full, pytest.mark.clock
 
 
 @pytest.fixture
@@ -322,7 +322,8 @@ def within(seconds, record_property, processes=1):
     assert min(took, worked) < seconds, f"{took:.1f} s instead of {seconds:.1f}, {worked:.1f} s of it at work"
 
 
-@pytest.mark.parametrize("budget, jobs, kind", [(10, 1, "classification"), (15, 2, "regression"), *(pytest.param(*case, marks=full) for case in [(15, 2, "classification"), (10, 1, "regression"), (30, 2, "classification"), (60, 1, "classification")])])
+@clock
+@pytest.mark.parametrize("budget, jobs, kind", [(10, 1, "classification"), *(pytest.param(*case, marks=full) for case in [(15, 2, "regression"), (15, 2, "classification"), (10, 1, "regression"), (30, 2, "classification"), (60, 1, "classification")])])
 def test_the_time_budget_is_kept(budget, jobs, kind, record_property):
     X, y, target = big_table()
     model = estimator(kind, time_budget=budget, n_jobs=jobs, n_trials=None)
@@ -333,12 +334,14 @@ def test_the_time_budget_is_kept(budget, jobs, kind, record_property):
     assert said or len(model.leaderboard_) >= 3 and math.isfinite(model.test_loss_)
 
 
+@clock
 def test_a_second_gives_a_model_and_a_warning(record_property):
     X, y, _ = big_table()
     with within(8 * slowness(), record_property): model, said = fitted(X, y, time_budget=1, n_jobs=2, n_trials=None)
     assert "second" in said
 
 
+@clock
 @pytest.mark.parametrize("what", ["numbers", pytest.param("text", marks=full)])
 def test_ten_thousand_columns(what, record_property):
     rng = np.random.default_rng(0)
@@ -353,6 +356,7 @@ def test_ten_thousand_columns(what, record_property):
     assert said or math.isfinite(model.test_loss_)
 
 
+@clock
 def test_a_fit_ends_at_the_deadline():
     X, y, _ = big_table(2000)
     begun, outer = time.time(), signal.signal(signal.SIGALRM, signal.SIG_IGN)
@@ -380,6 +384,7 @@ def test_pipelines_that_fail_hang_and_die_dont_end_the_run(quick, monkeypatch):
 
 
 @full
+@clock
 def test_when_all_pipelines_hang_the_time_budget_is_kept(quick, monkeypatch, record_property):
     hostile(monkeypatch, **{m: "hangs" for m in MODELS})
     with within(16.5, record_property): model, said = fitted(X, Y, time_budget=15, n_jobs=2, n_trials=None)

@@ -17,17 +17,17 @@ once = threading.Lock()
 
 @functools.cache
 def project():
-    "The environment's nbdev-test, and the folder that it works in."
+    "The environment's python, and the folder that it works in."
     folder = Path(tempfile.mkdtemp())
     _, wheel = release.build(folder / "dist")
     for name in "nbs", "benchmarks": shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "pyproject.toml", folder)
-    return release.environment("nbdev3", wheel, extra="[lab]", also=["nbdev>=3"]).parent / "nbdev-test", folder
+    return release.environment("nbdev3", wheel, extra="[lab]", also=["nbdev>=3"]), folder
 
 
 def beside(lesson):
-    with once: command, folder = project()
-    return runner.run(command, folder, lesson, data=False)
+    with once: python, folder = project()
+    return runner.run(python, folder, lesson)
 
 
 @pytest.mark.full

@@ -65,6 +65,7 @@ print(json.dumps([places, course_lib.__file__]))
 """
 
 
+@pytest.mark.full(only=True)
 def test_in_colab_the_cell_brings_the_course(tmp_path):
     "With another module for Colab's, a local repository for the one on the web, and pip without requirements: those that the tests run with will do."
     origin, content, packages = (tmp_path / name for name in ("origin", "content", "packages"))

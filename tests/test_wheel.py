@@ -1,7 +1,6 @@
 """Both distributions: what is in them, and that they work where nothing else is installed, with the newest libraries they allow.
 
-`make test` installs the wheel. With ALL=1 the source distribution is installed too.
-The environments are kept in .cache/ and made again when the requirements change; `make clean` removes them."""
+`make test` looks into both. With ALL=1 (or ONLY=wheel) each is installed and tried, too; the environments are kept in .cache/ and made again when the requirements change; `make clean` removes them."""
 
 import pytest
 
@@ -9,7 +8,6 @@ import release
 from release import elsewhere, environment
 
 KINDS = ["sdist", "wheel"]
-INSTALLED = [pytest.param("sdist", marks=pytest.mark.full(only=True)), "wheel"]
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +39,11 @@ def test_metadata_are_those_of_settings(kind, dists): without(release.misstated(
 def test_metadata_are_what_a_registry_takes(kind, dists): release.twine(dists[kind])
 
 
-@pytest.mark.parametrize("kind", INSTALLED)
+@pytest.mark.full(only=True)
+@pytest.mark.parametrize("kind", KINDS)
 def test_public_names(kind, pythons): print(elsewhere(pythons(kind), "public_names.py"))
 
 
-@pytest.mark.parametrize("kind", INSTALLED)
+@pytest.mark.full(only=True)
+@pytest.mark.parametrize("kind", KINDS)
 def test_smoke(kind, pythons): print(elsewhere(pythons(kind), "smoke.py"))

@@ -121,7 +121,7 @@ MISTAKES = {
         (a_cell(*[NONE]*6), "nothing arrives at its output"),
         (a_cell(CONV, NONE, NONE, SKIP, NONE, NONE), "on no way from the input to the output"),
         (a_cell(CONV, NONE, NONE, SKIP, SKIP, NONE), "It sees 3×3 pixels"),
-        (a_cell(CONV, NONE, POOL, SKIP, NONE, ONE), "It sees 5×5 pixels"),
+        (a_cell(CONV, NONE, POOL, SKIP, NONE, SKIP), "It sees 5×5 pixels"),
         (lambda: "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|", "and a `Cell201` is asked for"),
     ],
     "entrances_guess": [(41, "Do you mean 41%"), ("a tenth", "where a number is asked for")],
