@@ -1,7 +1,7 @@
 """What `make test` runs, chosen by ONLY, LESSON and ALL, and the table at its end."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ ONLY, LESSON, ALL = (os.environ.get(name, "") for name in ("ONLY", "LESSON", "AL
 ALONE = ["interrupt", "sync", "hygiene", "share", "lab", "search", "faults"]  # quick ones, and those that look at the clock: nothing runs beside them
 BESIDE = ["automl", "benchmarks", "transfer", "nas", "darts", "wheel", "web", "browser"]  # beside these, notebooks are run
 LAST = ["notebooks", "exercises", "nbdev3"]  # their tests wait for what was run
+SAMPLED = ["automl", "transfer", "nas", "darts"]  # of a test with many cases, every third is run, unless one asks for more
 PARTS = ALONE + BESIDE + LAST
 BAD, GOOD, SKIP = "FAILED", "passed", "skipped"
 
@@ -48,8 +49,16 @@ def pytest_configure(config):
         raise pytest.UsageError(f"ONLY={' '.join(unknown)}: no such part. There are: {', '.join(parts)}")
 
 
+def sample(items):
+    cases = Counter()
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        if ALL or LESSON or ONLY or part_of(item) not in SAMPLED or cases[test] % 3 == 0: yield item
+        cases[test] += 1
+
+
 def pytest_collection_modifyitems(config, items):
-    keep = [item for item in items if chosen(item)]
+    keep = list(sample(filter(chosen, items)))
     if items and not keep: raise pytest.UsageError(f"nothing to test for ONLY={ONLY} LESSON={LESSON}: is there such a lesson in nbs/?")
     config.hook.pytest_deselected(items=[item for item in items if item not in keep])
     items[:] = sorted(keep, key=lambda item: (not alone(item), PARTS.index(part_of(item))))
