@@ -36,7 +36,7 @@ def script(folder):
     automl.warm_start = quick_start
     X = np.random.default_rng(0).normal(size=(80, 3))
     with warnings.catch_warnings(record=True):
-        model = AutoMLClassifier(time_budget=30, n_jobs=2, n_trials=3, progress=False).fit(X, X[:, 0] > 0)
+        model = AutoMLClassifier(time_budget=100, n_jobs=2, n_trials=3, progress=False).fit(X, X[:, 0] > 0)
     Path(folder, "done").write_text(f"{len(model.results_)} {model.score(X, X[:, 0] > 0)}")
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -80,18 +81,28 @@ def forker(python, here=threading.local()):
     return kept[python]
 
 
+def ask(python, path, flags, folder):
+    "Run a notebook in a child of this thread's forker; its exit status, seconds of the processor, what it printed."
+    process = forker(python)
+    with tempfile.NamedTemporaryFile("w+") as output:
+        with limited(process):
+            print(json.dumps([str(path), flags, str(folder), output.name]), file=process.stdin, flush=True)
+            return *json.loads(process.stdout.readline() or "[-9, 0]"), output.read()
+
+
 def run(python, project, lesson, data=False):
     """Run one lesson of `project` with nbdev's test runner, under `python`, with its data cells or without.
 
     Returns seconds by the clock, seconds of the processor, and what went wrong, if anything."""
-    start, path, process = time.time(), Path("nbs") / f"{lesson}.ipynb", forker(python)
-    with tempfile.NamedTemporaryFile("w+") as output:
-        with limited(process):
-            print(json.dumps([str(path), "data" if data else "", str(project), output.name]), file=process.stdin, flush=True)
-            status, computing = json.loads(process.stdout.readline() or "[-9, 0]")
-        printed = output.read()
+    start, path = time.time(), Path("nbs") / f"{lesson}.ipynb"
+    status, computing, printed = ask(python, path, "data" if data else "", project)
     wrong = "" if status == 0 and "Success." in printed else f"{path} failed after {time.time() - start:.0f} s\n{printed[-6000:]}"
     return time.time() - start, computing, wrong
+
+
+def slowness_beside():
+    "`slowness`, measured in a process of its own: tests that are running here should notice nothing."
+    return float(ask(sys.executable, "", "", ".")[2])
 
 
 def work():

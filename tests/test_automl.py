@@ -416,7 +416,7 @@ def test_a_pipeline_that_fails_in_the_last_fit_only_is_left_out(quick, monkeypat
 
 def python(folder, *arguments):
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(TESTS)])}
-    return subprocess.run([sys.executable, *arguments], env=env, cwd=folder, text=True, capture_output=True, timeout=120)
+    return subprocess.run([sys.executable, *arguments], env=env, cwd=folder, text=True, capture_output=True, timeout=240)
 
 
 def test_two_processes_from_a_script(tmp_path):
@@ -427,6 +427,7 @@ def test_two_processes_from_a_script(tmp_path):
 
 
 @full
+@clock
 def test_a_script_that_forgot_its_guard_is_told_so(tmp_path):
     (tmp_path / "unguarded.py").write_text(f"import hostile\nhostile.script({str(tmp_path)!r})\n")
     done = python(tmp_path, "unguarded.py")

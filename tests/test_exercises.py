@@ -33,11 +33,11 @@ each_lesson = pytest.mark.parametrize("lesson", sampled(NUMBERED, str))
 def beside(lesson):
     "Run a lesson's exercises and its solutions; for each folder what tests/exercising.py found."
     paths = [NBS / folder / f"{lesson}.ipynb" for folder in FOLDERS]
-    before = runner.slowness()
+    before = runner.slowness_beside()
     status, printed, _, _ = runner.call([sys.executable, ROOT / "tests" / "exercising.py", *paths], ROOT)
     found = [json.loads(line) for line in printed.splitlines() if line.startswith('["')]
     assert len(found) == 2, f"the run of {lesson}'s exercises ended with {status}:\n{printed[-3000:]}"
-    return dict(zip(FOLDERS, found)), max(before, runner.slowness())
+    return dict(zip(FOLDERS, found)), max(before, runner.slowness_beside())
 
 
 @each_lesson

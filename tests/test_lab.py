@@ -12,7 +12,7 @@ import pytest
 
 from notebooks import ROOT
 
-WAIT = 60  # seconds
+WAIT = 120  # seconds; the first start after an installation is slow
 
 
 @pytest.fixture(scope="module")

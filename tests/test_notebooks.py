@@ -16,8 +16,8 @@ BYTES = 1_000_000
 
 def beside(lesson):
     "What `runner.run` found, and how slow the machine was meanwhile: before or after, where it was slower."
-    before, found = runner.slowness(), runner.run(sys.executable, ROOT, lesson, DATA)
-    return max(before, runner.slowness()), *found
+    before, found = runner.slowness_beside(), runner.run(sys.executable, ROOT, lesson, DATA)
+    return max(before, runner.slowness_beside()), *found
 
 
 @pytest.mark.parametrize("lesson", [lesson for lesson in lessons() if "/" not in lesson])
