@@ -132,7 +132,7 @@ def photograph(page, name):
     scroller = page.locator(f"{NOTEBOOK} .jp-WindowedPanel-outer").first
     scroller.evaluate("e => e.scrollTo(0, 0)")
     for n in range(200):
-        page.wait_for_timeout(600)
+        page.wait_for_timeout(400)
         page.screenshot(path=SCREENS / f"{name}-{n:02}.png")
         before, after = scroller.evaluate("e => { const y = e.scrollTop; e.scrollBy(0, e.clientHeight - 80); return [y, e.scrollTop] }")
         if after - before < 2: return
