@@ -602,7 +602,6 @@ def smooth(monkeypatch):
 CASES = [("201", dict()), ("201", dict(k=2)), ("darts", dict(nodes=2)), ("darts", dict(nodes=1, k=2))]
 
 
-@pytest.mark.full(only=True)
 @KINDS
 @pytest.mark.parametrize("space, sizes", CASES, ids=str)
 def test_architecture_steps_are_the_slopes_of_their_objectives(smooth, kind, space, sizes):
@@ -677,7 +676,6 @@ def test_accuracy_of_any_number_of_images():
     sentence(ValueError, lambda: accuracy(network, part(1)))
 
 
-@pytest.mark.full(only=True)
 @KINDS
 @pytest.mark.parametrize("space, sizes", CASES, ids=str)
 def test_the_eigenvalue_is_the_hessians(kind, space, sizes):

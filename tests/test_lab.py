@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -12,7 +13,11 @@ import pytest
 
 from notebooks import ROOT
 
-WAIT = 120  # seconds; the first start after an installation is slow
+WAIT = 60  # seconds
+
+
+def listens(address):
+    with socket.socket() as s: return s.connect_ex(("127.0.0.1", int(re.search(r":(\d+)/", address)[1]))) == 0
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +32,9 @@ def address(tmp_path_factory):
         while not (found := re.search(r"http://127\.0\.0\.1:\d+/\S*token=\w+", logfile.read_text())):
             assert server.poll() is None, f"`make lab` ended:\n{logfile.read_text()}"
             assert time.time() < end, f"`make lab` printed no address within {WAIT} s:\n{logfile.read_text()}"
+            time.sleep(0.2)
+        while not listens(found[0]):  # it prints the address first
+            assert time.time() < end, f"nobody listens at {found[0]} after {WAIT} s"
             time.sleep(0.2)
         yield found[0]
     finally:

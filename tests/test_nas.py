@@ -604,7 +604,6 @@ def altered(data, how):
 HOW = ["empty", "truncated", "one byte", "longer", "a web page", "another table"]
 
 
-@pytest.mark.full(only=True)
 @pytest.mark.parametrize("how", [*HOW, "missing", "a folder"])
 def test_a_damaged_table_in_the_package_is_refused(tmp_path, monkeypatch, fresh, how):
     (tmp_path / "assets").mkdir()
@@ -789,7 +788,6 @@ def test_a_pickle_of_something_else_is_refused(tmp_path, thing):
 def test_a_file_that_isnt_a_pickle_is_refused(tmp_path, data): refused(lambda: read(tmp_path, data), kind=DataError)
 
 
-@pytest.mark.full(only=True)
 def test_bytes_arent_taken_for_objects(tmp_path):
     "Arrays of objects made from the file's own bytes would be pointers of its choice: whoever looks at them may crash, or worse. In processes of their own."
     code = """import os, pickle, sys, numpy as np

@@ -624,7 +624,6 @@ PHOTOS = {"cifar10": lambda: torch.as_tensor(cifar10(160, 10, 10).train.x), "pho
 MADE = {"photos 160 to 96": lambda: resized(photos(160), 96), "grey photos": lambda: photos(96).mean(1, keepdim=True).expand(-1, 3, -1, -1)}  # no longer on bytes
 
 
-@pytest.mark.full(only=True)
 @needs_data
 @pytest.mark.parametrize("name", [*PHOTOS, *MADE])
 def test_the_check_on_photos(name):
