@@ -346,7 +346,7 @@ def train(
             if not loss.isfinite(): return predictor(network)
             loss.backward(); opt.step(); opt.zero_grad()
             if epochs is not None: scheduler.step()
-            else: scheduler._go_to(min(int(_LONG*(attempt.share - begun)/(_END - begun)), _LONG))
+            else: scheduler._go_to(min(int(_LONG*((attempt.share - begun)/(_END - begun))), _LONG))
             if scheduler.done == n_steps: break
     return predictor(network)
 
