@@ -34,7 +34,7 @@ class OutOfBudget(BaseException):
     "The budget is spent. Like Ctrl-C it passes through code that catches every `Exception`, as searches do around their objectives."
 
 class Attempt:
-    "What a contestant gets: data to train on and to choose with, a clock, and a place to hand in predictors. The test part isn't among it."
+    "What a contestant gets: data to train on and to choose with, a clock, and a place to hand in predictors. `train`, `valid`, `classes` and `n_out` are the split's, `seed` and `seconds` as given, `steps` counts training steps. The test part isn't among it."
     def __init__(self,
         split:Split,             # the task
         seconds:float,           # the budget, by `timer`
@@ -79,7 +79,7 @@ def _guess(split, x):
 # %% ../nbs/15_augmented.ipynb #af821221
 @patch
 def loss(self:Attempt, predict) -> float:
-    "A predictor's validation loss, without handing it in."
+    "A predictor's validation loss, without handing it in: the share of wrong classes, or the squared error as a share of the variance."
     return _loss(self.valid, self.classes, predict)
 
 @patch
@@ -322,7 +322,7 @@ def train(
     epochs:int=9,            # over the training part; None: until 97% of the budget is spent
     lr:float=1e-3,           # largest rate
     optimiser:str="adamw",   # or "sgd"
-    momentum:float=0.95,     # β₁ of AdamW; one-cycle lowers it by a tenth in the middle
+    momentum:float=0.95,     # SGD's, or β₁ of AdamW; one-cycle lowers it by a tenth in the middle
     weight_decay:float=0.01, # of all weights
     schedule:str="one-cycle",# or "cosine", "constant"
     pct_start:float=0.25,    # one-cycle's share of rising rates
@@ -451,7 +451,7 @@ def automl(
     columns=None,  # function from images to N×D columns; None: the pixels, averaged to 8 by 8
     share=0.9,     # of the seconds left; the rest is for what it overruns
 ):                 # a contestant
-    "`AutoMLClassifier` with the whole budget, by the clock on the wall."
+    "A contestant: `AutoMLClassifier` with what is left of the budget, by the clock on the wall."
     columns = columns or _pixels
     def contestant(attempt):
         x = columns(attempt.train.x)
@@ -468,7 +468,7 @@ def _trained_cell(attempt, cell, epochs=None):
     return train(attempt, small_network(attempt, cell), epochs, lr=0.1, optimiser="sgd", momentum=0.9, weight_decay=5e-4, schedule="cosine")
 
 def evolved(attempt, epochs=3, share=0.6):
-    "A contestant: regularised evolution of the cell with trainings of 3 epochs for 60% of the budget, then one of the best."
+    "A contestant: regularised evolution of the cell by trainings of `epochs` epochs, until `share` of the budget is spent; then one training of the best cell."
     def objective(config): return attempt.loss(_trained_cell(attempt, Cell201.from_config(config), epochs))
     def over(optimizer, trial): return attempt.share > share
     found = minimize(objective, RegularizedEvolution(cell201_space(), attempt.seed, population=10, sample=3), timeout=math.inf, callbacks=over, progress=False)

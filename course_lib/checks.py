@@ -118,7 +118,7 @@ def _article(x): return f"{'an' if type(x).__name__[0] in 'aeiouAEIOU' else 'a'}
 
 def as_form(
     x, # what the learner returned or gave
-    form, # a name in `_forms`, such as "a number" or "a list"
+    form, # "a number", "a whole number", "a list", "an array of numbers", "a tensor", "a dict", "a string", "True or False" or "anything"
     who="your function returns", # how the sentence begins
 ): # `x` as a plain Python value, NumPy array or tensor of that form
     "`x` in the form asked for. Raises `NotYet` for `...`, and `Wrong` for what doesn't fit."

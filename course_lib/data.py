@@ -271,7 +271,7 @@ def read_archive(
 
 def unpack(
     path,   # archive
-    folder, # new folder for its contents
+    folder, # for its contents; one that is there already is returned as it is
 ) -> pathlib.Path: # `folder`
     "Unpack an archive with Python's `data` filter, under a temporary name that is then changed. Raises DataError and leaves nothing if it isn't safe."
     folder = pathlib.Path(folder)

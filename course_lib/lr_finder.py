@@ -148,7 +148,7 @@ DEFAULT_RULE, INTERVAL = "bracket", 6.8     # INTERVAL is measured in benchmarks
 
 @dataclass(repr=False)
 class LRFind:
-    "What a range test saw, and what can be read from it."
+    "What a range test saw, and what can be read from it: `suggestions` maps rules to rates (empty where nothing can be read, and `reason` says why), `smoothed` has the losses without most of their noise."
     lrs: np.ndarray              # the rate of each step, increasing
     losses: np.ndarray           # its raw training loss, of the batch before the step
     metrics: np.ndarray = None   # its metric, if one was asked for

@@ -123,7 +123,7 @@ def one_cycle(
     lr_max,         # largest rate
     pct_start=0.25, # share of the training on the way up, between 0 and 1
     div=25,         # the first rate is lr_max / div
-    div_final=1e5,  # the last one is lr_max / div_final
+    div_final=1e5,  # at position 1 it is lr_max / div_final
 ):                  # schedule: position in [0, 1] -> rate
     "Smith's one-cycle (2018) with fastai's shape and defaults: half a cosine up, half a cosine down to almost nothing."
     _check(lr_max=lr_max, div=div, div_final=div_final, positive=("lr_max", "div", "div_final"))
@@ -246,7 +246,7 @@ class OneCycle(Scheduler):
         n_steps,               # how many steps the training takes
         pct_start=0.25,        # share of them on the way up
         div=25,                # the first rate is lr_max / div
-        div_final=1e5,         # the last one is lr_max / div_final
+        div_final=1e5,         # after the last step it is lr_max / div_final
         momentum=(0.95, 0.85), # momentum at both ends and in the middle; None: leave it alone
     ):
         if momentum is not None and np.shape(momentum) != (2,): raise ValueError(f"momentum is a pair such as (0.95, 0.85), or None to leave it alone, and not {momentum!r}.")

@@ -48,7 +48,7 @@ class Trial:
 def _key(config): return tuple(sorted(config.items()))
 
 class History:
-    "All trials that were asked for, and in which order they were told."
+    "All trials that were asked for (`trials`, id -> `Trial`), and those that were told, in that order (`told`); `config in history` says whether it was tried."
     def __init__(self):
         self.trials, self.told = {}, []     # id -> Trial; finished ones in order of completion
         self._seen, self._next = set(), 0
@@ -358,7 +358,7 @@ class _Progress:
 
 # %% ../nbs/03_search.ipynb #94b6ddb8
 def minimize(
-    objective,             # objective(config[, budget[, checkpoint]]) -> loss, or (loss, info)
+    objective,             # objective(config[, budget[, checkpoint]]) -> loss, or (loss, info); checkpoint: a folder that all trials of a configuration share
     optimizer:Optimizer,   # decides what to try
     n_trials:int=None,     # evaluations in all, those in the journal included
     timeout:float=None,    # seconds after which no trial is begun (and `ProcessWorkers` ends those that run)
@@ -507,7 +507,7 @@ class Results:
 
     @property
     def df(self):
-        "A pandas table: a row per trial; parameters by name, then budget, loss, status, seconds, and what the objective reported."
+        "A pandas table, a row per trial: id, parameters by name, budget, parent, loss, status, seconds, and `info.NAME` for what the objective reported; columns without any value are left out."
         import pandas as pd
         ours = {"id", "budget", "parent", "loss", "status", "seconds"}
         config = lambda t: {f"config.{name}" if name in ours else name: value for name, value in t.config.items()}

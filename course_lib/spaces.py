@@ -21,7 +21,7 @@ def _is_scalar(value):
     return value is None or type(value) in (bool, int, str) or type(value) is float and math.isfinite(value)
 
 class Parameter:
-    "One thing to choose. Its values lie along the interval [0, 1], and equal lengths of it are equally likely."
+    "One thing to choose. Its values lie along the interval [0, 1], and equal lengths of it are equally likely: `encode(value)` is a value's place there and `decode(u)` the value of a place, `grid(n)` are n evenly spaced values, `neighbours(value, step)` those one step away, `size` is how many there are, and `domain` says in words what it may be."
     log = False
     def __init__(self, when=None):
         if when is not None and not (isinstance(when, Mapping) and when): raise ValueError(f"when must be a dict such as dict(opt='sgd'), not {when!r}.")

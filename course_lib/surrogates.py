@@ -338,14 +338,14 @@ def _best_and_latest(points, losses, n):
 
 # %% ../nbs/05_surrogates.ipynb #c034f456
 class GPSearch(_ModelSearch):
-    "Bayesian optimisation: a Gaussian process learns from all trials, and the next one has the largest expected improvement."
+    "Bayesian optimisation: a Gaussian process learns from the trials, and the next one has the largest expected improvement."
     def __init__(self,
         space:Space,          # what may be chosen
         seed:int=0,           # the k-th ask draws from np.random.SeedSequence([seed, k])
-        n_startup:int=10,     # trials before the first model; they are random
+        n_startup:int=10,     # trials before the first model; they are random. With budgets: len(space) + 3 that succeeded at one of them
         n_candidates:int=500, # random points at which the expected improvement is compared, and half as many near the best trials
         n_climbs:int=5,       # how many of the best are improved by gradient
-        n_max:int=300,        # of more trials than this, the model sees the best half and the latest
+        n_max:int=300,        # trials that the model sees at most: half of them the best, the others the latest
     ):
         super().__init__(space, seed, n_startup)
         self.n_candidates, self.n_climbs, self.n_max = n_candidates, n_climbs, n_max
@@ -480,7 +480,7 @@ def sample(self:ParzenEstimator,
     rng,            # a NumPy Generator
     joint:bool=True,# all parameters from the same kernel? (else each from its own marginal)
 ) -> np.ndarray:    # n×D in [0, 1], inactive parameters included
-    "Random points of the density. `_Cube.snap` makes them configurations."
+    "Random points of the density; `decode` of the space makes a configuration of each."
     cube = self.cube
     share = np.cumsum(self.weights[:, None] * (np.ones((1, 1)) if joint else self.known), axis=0)
     u = rng.random((n, share.shape[1])) * share[-1]
@@ -501,7 +501,7 @@ class TPE(_ModelSearch):
     def __init__(self,
         space:Space,               # what may be chosen
         seed:int=0,                # the k-th ask draws from np.random.SeedSequence([seed, k])
-        n_startup:int=10,          # trials before the first model; they are random
+        n_startup:int=10,          # trials before the first model; they are random. With budgets: len(space) + 3 that succeeded at one of them
         n_candidates:int=24,       # draws from the good ones' density, of which the best is tried
         multivariate:bool=True,    # one density of all parameters together? (else one for each)
         random_fraction:float=0.0, # of the proposals that ignore the model; BOHB's is 1/3
@@ -569,7 +569,7 @@ class ForestSearch(_ModelSearch):
     def __init__(self,
         space:Space,           # what may be chosen
         seed:int=0,            # the k-th ask draws from np.random.SeedSequence([seed, k])
-        n_startup:int=10,      # trials before the first model; they are points of a Sobol sequence
+        n_startup:int=10,      # trials before the first model; they are points of a Sobol sequence. With budgets: len(space) + 3 that succeeded at one of them
         n_trees:int=10,
         n_candidates:int=1000, # points at which the improvement is compared, and as many near the best trials
         random_fraction:float=0.1, # of the proposals that ignore the model

@@ -77,7 +77,7 @@ class Preprocessing:
         return self.normalise(x)
 
     def normalise(self, x):
-        "The same for a tensor that has been checked."
+        "Subtract the mean and divide by the standard deviation, of a tensor that has been checked."
         mean, std = [x.new_tensor(s).reshape(1, -1, 1, 1) for s in (self.mean, self.std)]
         return (x - mean)/std
 
@@ -145,11 +145,11 @@ def _read_weights(path):
 # %% ../nbs/10_transfer.ipynb #6a437b2f
 def find_weights(
     file:str,          # the file's published name
-    url:str|None=None, # where to download it, if it isn't on disk; the part after the last hyphen is the beginning of its SHA-256
+    url:str|None=None, # where to download it, if it isn't on disk
     progress:bool=True,# show a bar while it downloads?
     timeout:float=30,  # seconds without a byte before giving up
 ) -> pathlib.Path:
-    "Find a file of weights in `COURSE_DATA`, then where torch keeps them (`TORCH_HOME`), else download it, its digest checked. A file on disk is used as it is. Raises DataError that says what to put where."
+    "Find a file of weights in `COURSE_DATA`, then where torch keeps them (`TORCH_HOME`), else download it: where its published name ends in a hyphen and eight hexadecimal digits or more, these are checked, as the beginning of its SHA-256. A file on disk is used as it is. Raises DataError that says what to put where."
     given = [pathlib.Path(os.environ["COURSE_DATA"]).expanduser()] if os.environ.get("COURSE_DATA") else []
     hub = pathlib.Path(torch.hub.get_dir())/"checkpoints"
     places = [*[g/sub for g in given for sub in ("", "torch_home/hub/checkpoints")], hub, cache_dir()]
@@ -257,7 +257,7 @@ def _family(name): return next((f for pattern, f in _FAMILIES.items() if fnmatch
 def published(
     pattern:str="*", # shell pattern, such as "mnasnet*" or "timm/*nas*"
 ) -> list[str]:
-    "Names that `pretrained` knows: torchvision's classifiers with a known cut, two ResNet-20 for CIFAR-10, and, where timm is installed, its models from the families above as timm/NAME."
+    "Names that `pretrained` knows: torchvision's classifiers with a known cut, two ResNet-20 for CIFAR-10, and, where timm is installed, some families of its models as timm/NAME."
     import torchvision.models as tv
     names = [*_CIFAR_NETS] + [n for n in tv.list_models(module=tv) if _family(n)]
     try: names += [f"timm/{n}" for n in _timm().list_models(pretrained=True) if any(fnmatch.fnmatch(n, p) for p in _TIMM_FOUND_BY)]

@@ -8,6 +8,7 @@ import inspect
 import re
 import sys
 import threading
+import types
 from configparser import ConfigParser
 
 import nbformat
@@ -125,6 +126,8 @@ def test_the_reference_has_every_public_name_with_what_its_parameters_mean(modul
     for name in found.__all__:
         if f'id="{found.__name__}.{name}"' not in page: missing.append(name)
         thing = getattr(found, name)
+        for cls in [cls for cls in getattr(thing, "__mro__", ()) if cls.__module__ == found.__name__ and (cls is thing or cls.__name__[0] == "_")]:
+            missing += [f"{name}.{part}" for part, member in vars(cls).items() if part[0] != "_" and isinstance(member, (property, types.FunctionType)) and f'id="{found.__name__}.{name}.{part}"' not in page]
         if not inspect.isfunction(thing) and not (inspect.isclass(thing) and "__init__" in vars(thing)): continue
         for parameter, given in docments(thing, full=True, returns=True).items():
             if isinstance(given.get("docment"), str) and plain(given["docment"].replace("<", "&lt;")) not in text: missing.append(f"{name}, {parameter}: {given['docment']}")

@@ -22,6 +22,9 @@ class Parameter:
 def marks(node): return [ast.unparse(decorator) for decorator in node.decorator_list]
 
 
+def is_patch(node): return any(mark == "patch" or mark.startswith("patch(") for mark in marks(node))
+
+
 def end(node): return node.end_lineno
 
 
@@ -40,7 +43,7 @@ class Module:
         found = {}
         for node in self.tree.body:
             if isinstance(node, ast.Assign): found |= {part.id: node for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)}
-            elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and "patch" not in marks(node): found[node.name] = node
+            elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not is_patch(node): found[node.name] = node
         return found
 
     @cached_property
@@ -51,12 +54,12 @@ class Module:
         "Class -> the functions that `@patch` turns into its methods."
         found = {}
         for node in self.tree.body:
-            if isinstance(node, ast.FunctionDef) and "patch" in marks(node): found.setdefault(ast.unparse(node.args.args[0].annotation), []).append(node)
+            if isinstance(node, ast.FunctionDef) and is_patch(node): found.setdefault(ast.unparse(node.args.args[0].annotation), []).append(node)
         return found
 
     def methods(self, node):
         methods = [part for part in node.body if isinstance(part, ast.FunctionDef)] + self.patched.get(node.name, [])
-        return [method for method in methods if not method.name.startswith("_")]
+        return [method for method in methods if method.name == "__call__" or not method.name.startswith("_")]
 
     def text(self, node):
         "The source of `node`, as `ast.get_source_segment` has it, which splits the file anew each time."
@@ -66,7 +69,7 @@ class Module:
         return b"\n".join([lines[0][node.col_offset:], *lines[1:]]).decode()
 
     def parameters(self, node, skip=0):
-        "The parameters of a function without the first `skip`. A comment belongs to the last parameter on its line."
+        "The parameters of a function without the first `skip`. A comment belongs to all parameters on its line."
         args = node.args
         plain = args.posonlyargs + args.args
         rows = list(zip(plain, [None] * (len(plain) - len(args.defaults)) + args.defaults))[skip:]
@@ -74,8 +77,8 @@ class Module:
         lines = [end(default or arg) for arg, default in rows]
         stars = {id(args.vararg): "*", id(args.kwarg): "**"}
         return [Parameter(stars.get(id(arg), "") + arg.arg, self.text(arg.annotation), self.text(default),
-                          "" if line in (node.lineno, following) else self.comments.get(line, ""))
-                for (arg, default), line, following in zip(rows, lines, lines[1:] + [0])]
+                          "" if line == node.lineno else self.comments.get(line, ""))
+                for (arg, default), line in zip(rows, lines)]
 
     def fields(self, node):
         "What the constructor of a dataclass takes."
@@ -116,29 +119,56 @@ class Reference:
         if not own: return signature, rows
         return ", ".join(filter(None, [signature, *(f"{p.name}={p.default}" if p.default else p.name for p in own)])), rows + own
 
-    def function(self, module, node, kind="function", skip=0, prefix=""):
-        static, prop = "staticmethod" in marks(node), any("property" in mark for mark in marks(node))
+    def bases(self, node):
+        "The classes that a class builds on; one with a private name is the package's own business, so in its place stand those that it builds on."
+        for base in map(ast.unparse, node.bases):
+            if base.startswith("_") and base in self.classes: yield from self.bases(self.classes[base][1])
+            else: yield base
+
+    def methods(self, module, node):
+        "(module, method) of a class: its own, and those of private classes that it builds on."
+        found = {method.name: (module, method) for method in module.methods(node)}
+        for base in map(ast.unparse, node.bases):
+            if base.startswith("_") and base in self.classes:
+                for where, method in self.methods(*self.classes[base]): found.setdefault(method.name, (where, method))
+        return list(found.values())
+
+    def described(self, node, name):
+        "The public class from which a method without a docstring has its meaning, if there is one."
+        for base in self.bases(node):
+            if base not in self.classes: continue
+            module, above = self.classes[base]
+            if any(method.name == name and ast.get_docstring(method) for method in module.methods(above)): return base
+            if found := self.described(above, name): return found
+
+    def method(self, cls, module, node):
+        base = None if ast.get_docstring(node) else self.described(cls, node.name)
+        return self.function(module, node, "method", skip=1, note=f"As in `{base}`." if base else "")
+
+    def function(self, module, node, kind="function", skip=0, prefix="", note=""):
+        static, prop = "staticmethod" in marks(node), any("property" in mark or "as_prop" in mark for mark in marks(node))
         if kind == "method" and prop: kind = "property"
         options = [f":{mark}:" for mark in ("classmethod", "staticmethod") if mark in marks(node)]
         skip = 0 if static else skip
         returns, comment = module.result(node)
+        if node.name == "forward": note, comment = note or comment, ""     # there it says what goes in
         signature = "" if kind == "property" else f"({arguments(node, skip)})"
-        parts = [prose(ast.get_docstring(node) or ""), table(module.parameters(node, skip)), f"Returns {f'`{returns}`' if returns else ''}{': ' * bool(returns and comment)}{prose(comment)}." if returns or comment else ""]
+        parts = [prose(ast.get_docstring(node) or note), table(module.parameters(node, skip)), f"Returns {f'`{returns}`' if returns else ''}{': ' * bool(returns and comment)}{prose(comment)}." if returns or comment else ""]
         if kind == "function" or prefix: parts.append(self.links(module, prefix + node.name, node.lineno))
         return directive(kind, prefix + node.name + signature, options, parts)
 
     def type(self, module, node):
         signature, rows = self.constructor(node)
-        bases = [base for base in map(ast.unparse, node.bases)]
+        bases = list(dict.fromkeys(self.bases(node)))
         parts = [prose(ast.get_docstring(node) or ""), f"Builds on {', '.join(f'`{base}`' for base in bases)}." if bases else "", table(rows), self.links(module, node.name, node.lineno)]
-        parts += [self.function(module, method, "method", skip=1) for method in module.methods(node)]
+        parts += [self.method(node, *found) for found in self.methods(module, node)]
         return directive("exception" if any("Error" in base or "Exception" in base for base in bases) else "class", f"{node.name}({signature})", [], parts)
 
     def entry(self, module, name):
         node = module.definitions[name]
         if isinstance(node, ast.FunctionDef): return self.function(module, node)
         if isinstance(node, ast.ClassDef): return self.type(module, node)
-        return directive("data", name, [], [f"```python\n{module.text(node)}\n```", self.links(module, name, node.lineno)])
+        return directive("data", name, [], [prose(module.comments.get(end(node), "").split("  ")[0].rstrip(".")), f"```python\n{module.text(node)}\n```", self.links(module, name, node.lineno)])
 
     def page(self, module):
         foreign = [(name, node) for name, nodes in module.patched.items() if name not in self.classes for node in nodes]
