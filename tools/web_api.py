@@ -22,7 +22,7 @@ class Parameter:
 def marks(node): return [ast.unparse(decorator) for decorator in node.decorator_list]
 
 
-def is_patch(node): return any(mark == "patch" or mark.startswith("patch(") for mark in marks(node))
+def is_patch(node): return any(mark.split("(")[0] == "patch" for mark in marks(node))
 
 
 def end(node): return node.end_lineno
@@ -119,18 +119,21 @@ class Reference:
         if not own: return signature, rows
         return ", ".join(filter(None, [signature, *(f"{p.name}={p.default}" if p.default else p.name for p in own)])), rows + own
 
+    def hidden(self, base):
+        "(module, class) of a base with a private name, which readers should see through; else None."
+        return self.classes.get(base) if base.startswith("_") else None
+
     def bases(self, node):
-        "The classes that a class builds on; one with a private name is the package's own business, so in its place stand those that it builds on."
+        "The names of the classes that a class builds on; for a hidden one, of those that it builds on."
         for base in map(ast.unparse, node.bases):
-            if base.startswith("_") and base in self.classes: yield from self.bases(self.classes[base][1])
+            if hidden := self.hidden(base): yield from self.bases(hidden[1])
             else: yield base
 
     def methods(self, module, node):
-        "(module, method) of a class: its own, and those of private classes that it builds on."
+        "(module, method) of a class: its own, and those of hidden classes that it builds on."
         found = {method.name: (module, method) for method in module.methods(node)}
-        for base in map(ast.unparse, node.bases):
-            if base.startswith("_") and base in self.classes:
-                for where, method in self.methods(*self.classes[base]): found.setdefault(method.name, (where, method))
+        for hidden in filter(None, map(self.hidden, map(ast.unparse, node.bases))):
+            for where, method in self.methods(*hidden): found.setdefault(method.name, (where, method))
         return list(found.values())
 
     def described(self, node, name):
@@ -168,7 +171,7 @@ class Reference:
         node = module.definitions[name]
         if isinstance(node, ast.FunctionDef): return self.function(module, node)
         if isinstance(node, ast.ClassDef): return self.type(module, node)
-        return directive("data", name, [], [prose(module.comments.get(end(node), "").split("  ")[0].rstrip(".")), f"```python\n{module.text(node)}\n```", self.links(module, name, node.lineno)])
+        return directive("data", name, [], [prose(module.comments.get(end(node), "")), f"```python\n{module.text(node)}\n```", self.links(module, name, node.lineno)])
 
     def page(self, module):
         foreign = [(name, node) for name, nodes in module.patched.items() if name not in self.classes for node in nodes]
